@@ -14,9 +14,9 @@ enum {
     JSON_CHAR_BYTES = 6,  /* the longest form of one octet */
 };
 
-/* Set once before threads start, so plain reads are safe. */
-static enum log_level least_level = LOG_INFO;
-static bool as_json;
+/* SIGHUP may change them while the storage threads log. */
+static _Atomic(enum log_level) least_level = LOG_INFO;
+static _Atomic(bool) as_json;
 
 static const char *const level_names[] = { "debug", "info", "warn", "error", "fatal" };
 

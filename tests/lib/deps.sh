@@ -7,7 +7,7 @@
 set -euo pipefail
 
 build=(gcc:gcc make:make pkg-config:pkg-config libc6-dev libevent-dev libsqlite3-dev libcjson-dev libcrypt-dev
-    libsystemd-dev libxxhash-dev procps:pgrep)
+    libxxhash-dev procps:pgrep)
 test=(check clang:clang clang-format:clang-format libclang-rt-14-dev shellcheck:shellcheck
     codespell:codespell git:git python3 python3-stomp sqlite3:sqlite3 nodejs:node
     npm:npm man-db:man)

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#include "broker/broker.h"
+
+#include <event2/event.h>
+#include <poll.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+void broker_take_done(struct broker *b)
+{
+    struct commit *commit = NULL;
+    struct load *load = NULL;
+
+    while (store_take_done(b->store, &commit, &load)) {
+        if (commit)
+            core_committed(b->core, commit);
+        else
+            core_loaded(b->core, load);
+        commit = NULL;
+        load = NULL;
+    }
+}
+
+/* Commits grow with the load: while one is under way the next one gathers. */
+static void submit(struct broker *b)
+{
+    struct commit *c;
+
+    if (store_idle(b->store) && (c = core_seal(b->core, b->env.now_ms)))
+        store_submit(b->store, c);
+}
+
+static void ask_for_loads(struct broker *b)
+{
+    uint64_t batch_id = 0, blob_id = 0;
+    uint32_t part = 0;
+
+    while (core_next_load(b->core, &batch_id, &blob_id, &part)) {
+        if (blob_id)
+            store_load_part(b->store, blob_id, part);
+        else
+            store_load(b->store, batch_id);
+        batch_id = blob_id = 0;
+    }
+}
+
+void broker_flush(struct broker *b)
+{
+    struct pollfd p = { .fd = store_fd(b->store), .events = POLLIN };
+
+    submit(b);
+    while (!store_idle(b->store)) {
+        (void)poll(&p, 1, -1);
+        broker_take_done(b);
+        submit(b);
+    }
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When, on the monotonic clock, something is due though nothing happens. */
+static uint64_t next_at_ms(const struct broker *b)
+{
+    const struct heap_node *wake = heap_min(&b->env.wakes);
+    uint64_t core_at = core_next_at_ms(b->core), now = b->env.now_mono_ms;
+    uint64_t at = least(wake ? wake->key : UINT64_MAX, net_next_at_ms(b->net));
+
+    if (b->state != BROKER_RUNNING)
+        at = least(at, b->stop_at_ms);
+    if (core_at != UINT64_MAX)
+        at = least(at, core_at > b->env.now_ms ? now + (core_at - b->env.now_ms) : now);
+    return at;
+}
+
+/* A step of the wall clock is noticed within this time. */
+enum { SLEEP_MAX_MS = 10000 };
+
+static void arm_timer(struct broker *b)
+{
+    uint64_t at = next_at_ms(b), now = b->env.now_mono_ms;
+
+    b->again = at <= now || net_has_work(b->net);
+    if (b->again || at == b->armed_at_ms)
+        return;
+    b->armed_at_ms = at;
+    if (at == UINT64_MAX) {
+        (void)event_del(&b->timer);
+        return;
+    }
+    uint64_t ms = least(at - now, SLEEP_MAX_MS);
+    struct timeval in = { .tv_sec = (time_t)(ms / 1000),
+                          .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+    CHECK(event_add(&b->timer, &in) == 0);
+}
+
+/* Runs after every ready socket has been read.  The order matters: deliveries
+ * are decided once per turn, replies leave before the disk is asked, and the disk
+ * sees one batch however many clients published. */
+void broker_turn_end(struct broker *b)
+{
+    struct session_env *env = &b->env;
+
+    net_clock(b->net);
+    (void)session_run_wakes(env);
+    net_pressure(b->net, core_pressure(b->core) == CORE_PRESSURE_MEMORY);
+    net_feed(b->net);
+    core_turn(b->core, env->now_ms);
+    session_run_effects(env);
+    core_effects_done(b->core);
+    net_write(b->net);
+    submit(b);
+    ask_for_loads(b);
+    net_reap(b->net);
+    if (b->state != BROKER_RUNNING)
+        broker_stop_step(b);
+    arm_timer(b);
+}
+
+int broker_run(struct broker *b)
+{
+    while (b->state != BROKER_ENDED) {
+        CHECK(event_base_loop(b->base, EVLOOP_ONCE | (b->again ? EVLOOP_NONBLOCK : 0)) == 0);
+        broker_turn_end(b);
+    }
+    return 0;
+}

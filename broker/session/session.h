@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/* session.h - one protocol speaker on one connection.
+ *
+ * The other of the program's two vtables.  A session turns bytes into calls of
+ * the core and effects of the core into bytes.  It sees no socket: the net layer
+ * feeds it input and writes its output.  One adapter a protocol; none includes
+ * another.  Thread: the loop's. */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "broker/core/core.h"
+#include "proto/stomp.h"
+
+struct auth;
+struct session;
+
+/* What every session of the process shares.  Owner: the broker. */
+struct session_env {
+    struct core *core;
+    struct auth *auth;       /* password checks beside the loop; NULL: none needed */
+    uint64_t now_ms;         /* wall; set once a turn */
+    uint64_t now_mono_ms;    /* monotonic, for heart-beats and time-outs */
+    struct heap wakes;       /* sessions by wake_at_ms (monotonic) */
+    size_t output_bytes;     /* budget of unsent output per connection */
+    uint32_t login_ms;       /* a connection must be logged in by then */
+    uint32_t heart_beat_ms;  /* least interval that the server agrees to */
+    uint32_t stomp_prefetch; /* default prefetch-count of a SUBSCRIBE with acks; 0: none */
+    struct stomp_limits stomp;
+    uint64_t next_session;             /* ids for logs and CONNECTED */
+    struct session *touched;           /* sessions called this turn, by next_touched */
+    struct stomp_shared *stomp_shared; /* the STOMP adapter's buffers while it has sessions */
+    struct {
+        uint64_t frames_in, frames_out, refused; /* refused: sessions closed for their faults */
+    } count;
+};
+
+struct session_ops {
+    const char *name; /* "stomp" */
+    /* Decodes what it can; returns how many bytes it used.  in[] may be written to. */
+    size_t (*input)(struct session *s, uint8_t *in, size_t n);
+    void (*effect)(struct session *s, const struct effect *e);
+    /* The password check that this session asked for has ended. */
+    void (*auth_done)(struct session *s, bool accepted);
+    /* wake_at_ms has come: heart-beats, time-outs. */
+    void (*tick)(struct session *s);
+    /* The output buffer has drained below its budget, or pressure ended. */
+    void (*drained)(struct session *s);
+    /* The connection is gone, or is to go: closes its clients, frees the session. */
+    void (*close)(struct session **s);
+};
+
+struct session {
+    const struct session_ops *ops;
+    struct session_env *env;
+    uint64_t id;
+    struct buf out;        /* to be written; the net layer drops what was sent */
+    struct heap_node wake; /* in env->wakes */
+    bool loopback;         /* the peer's address */
+    bool paused;           /* waits for a password check: do not feed input */
+    bool publisher;        /* has published: not read from under memory pressure */
+    bool ending;           /* write what is in `out`, then close (shutdown, linger) */
+    bool unread;           /* net: not read from just now; the peer's silence means nothing */
+    bool touched;          /* in env->touched: net writes its output at the turn's end */
+    struct session *next_touched;
+    void *conn; /* the net layer's */
+};
+
+/* Bytes still free in the output budget. */
+static inline size_t session_room(const struct session *s)
+{
+    return s->out.n < s->env->output_bytes ? s->env->output_bytes - s->out.n : 0;
+}
+
+/* Sets or moves the session's wake-up (monotonic ms; UINT64_MAX: none). */
+void session_wake_at(struct session *s, uint64_t at_ms);
+
+/* Puts the session on the list of those whose output is written this turn.  Who
+ * calls one of its ops does this; the adapters need not. */
+void session_touch(struct session *s);
+void session_untouch(struct session *s);
+
+/* Runs the tick of every session whose time has come; returns the next wake-up. */
+uint64_t session_run_wakes(struct session_env *env);
+
+/* Hands every effect of the core to its session: the owner that an adapter gives
+ * to core_client_open is its struct session. */
+void session_run_effects(struct session_env *env);
+
+struct session *stomp_session_open(struct session_env *env, bool loopback);
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include "storage/def_codec.h"
+
+#include "base/check.h"
+#include "base/reader.h"
+
+static void put_text(struct buf *b, struct bytes v)
+{
+    buf_varint(b, v.n);
+    buf_bytes(b, v);
+}
+
+void def_put_vhost(struct buf *b, const struct def_vhost *v)
+{
+    buf_u64(b, v->id);
+    put_text(b, v->name);
+}
+
+struct def_vhost def_get_vhost(struct bytes b)
+{
+    struct reader r = reader_over(b);
+    struct def_vhost v = { .id = reader_u64(&r) };
+
+    v.name = reader_bytes_varint(&r);
+    CHECK(!r.failed && r.left == 0);
+    return v;
+}
+
+void def_put_exchange(struct buf *b, const struct def_exchange *x)
+{
+    buf_u64(b, x->id);
+    buf_u64(b, x->vhost_id);
+    put_text(b, x->name);
+    put_text(b, x->type);
+    buf_u8(b, x->auto_delete);
+    buf_u8(b, x->internal);
+    put_text(b, x->arguments);
+}
+
+struct def_exchange def_get_exchange(struct bytes b)
+{
+    struct reader r = reader_over(b);
+    struct def_exchange x = { .id = reader_u64(&r) };
+
+    x.vhost_id = reader_u64(&r);
+    x.name = reader_bytes_varint(&r);
+    x.type = reader_bytes_varint(&r);
+    x.auto_delete = reader_u8(&r);
+    x.internal = reader_u8(&r);
+    x.arguments = reader_bytes_varint(&r);
+    CHECK(!r.failed && r.left == 0);
+    return x;
+}
+
+void def_put_queue(struct buf *b, const struct def_queue *q)
+{
+    buf_u64(b, q->id);
+    buf_u64(b, q->vhost_id);
+    put_text(b, q->name);
+    buf_u8(b, q->auto_delete);
+    buf_u8(b, q->consumed);
+    put_text(b, q->arguments);
+}
+
+struct def_queue def_get_queue(struct bytes b)
+{
+    struct reader r = reader_over(b);
+    struct def_queue q = { .id = reader_u64(&r) };
+
+    q.vhost_id = reader_u64(&r);
+    q.name = reader_bytes_varint(&r);
+    q.auto_delete = reader_u8(&r);
+    q.consumed = reader_u8(&r);
+    q.arguments = reader_bytes_varint(&r);
+    CHECK(!r.failed && r.left == 0);
+    return q;
+}
+
+void def_put_binding(struct buf *b, const struct def_binding *d)
+{
+    buf_u64(b, d->id);
+    buf_u64(b, d->vhost_id);
+    buf_u64(b, d->exchange_id);
+    buf_u8(b, d->to_exchange);
+    buf_u64(b, d->target_id);
+    put_text(b, d->routing_key);
+    put_text(b, d->arguments);
+}
+
+struct def_binding def_get_binding(struct bytes b)
+{
+    struct reader r = reader_over(b);
+    struct def_binding d = { .id = reader_u64(&r) };
+
+    d.vhost_id = reader_u64(&r);
+    d.exchange_id = reader_u64(&r);
+    d.to_exchange = reader_u8(&r);
+    d.target_id = reader_u64(&r);
+    d.routing_key = reader_bytes_varint(&r);
+    d.arguments = reader_bytes_varint(&r);
+    CHECK(!r.failed && r.left == 0);
+    return d;
+}
+
+void def_put_user(struct buf *b, const struct def_user *u)
+{
+    put_text(b, u->name);
+    put_text(b, u->password_hash);
+    put_text(b, u->tags);
+}
+
+struct def_user def_get_user(struct bytes b)
+{
+    struct reader r = reader_over(b);
+    struct def_user u = { .name = reader_bytes_varint(&r) };
+
+    u.password_hash = reader_bytes_varint(&r);
+    u.tags = reader_bytes_varint(&r);
+    CHECK(!r.failed && r.left == 0);
+    return u;
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+/* sqlite_recover.c - tells the sink what is on disk, row by row.
+ *
+ * Runs on the writing connection before any thread.  Definitions that cannot be
+ * read stop the start; batches that cannot be read are reported one by one. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "storage/sqlite_engine.h"
+#include "storage/sqlite_schema.h"
+
+struct recovery {
+    struct engine *e;
+    const struct recover_sink *sink;
+    void *arg;
+};
+
+typedef void row_fn(struct recovery *r, sqlite3_stmt *s);
+
+static uint64_t number(sqlite3_stmt *s, int at)
+{
+    return (uint64_t)sqlite3_column_int64(s, at);
+}
+
+static struct bytes column(sqlite3_stmt *s, int at)
+{
+    const void *p = sqlite3_column_blob(s, at);
+    int n = sqlite3_column_bytes(s, at);
+
+    return p && n > 0 ? bytes_of(p, (size_t)n) : (struct bytes){ NULL, 0 };
+}
+
+static enum err each_row(struct recovery *r, const char *sql, row_fn *row)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(r->e->write, sql, -1, &s, NULL);
+
+    if (rc == SQLITE_OK)
+        while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+            row(r, s);
+
+    enum err err = rc == SQLITE_DONE ? OK : sqlite_err(r->e->write, sql);
+    sqlite3_finalize(s);
+    return err;
+}
+
+static void on_boot(struct recovery *r, sqlite3_stmt *s)
+{
+    r->sink->boot(r->arg, number(s, 0), number(s, 1) != 0);
+}
+
+static void on_vhost(struct recovery *r, sqlite3_stmt *s)
+{
+    struct def_vhost v = { number(s, 0), column(s, 1) };
+
+    r->sink->vhost(r->arg, &v);
+}
+
+static void on_exchange(struct recovery *r, sqlite3_stmt *s)
+{
+    struct def_exchange x = {
+        .id = number(s, 0),
+        .vhost_id = number(s, 1),
+        .name = column(s, 2),
+        .type = column(s, 3),
+        .auto_delete = number(s, 4) != 0,
+        .internal = number(s, 5) != 0,
+        .arguments = column(s, 6),
+    };
+
+    r->sink->exchange(r->arg, &x);
+}
+
+static void on_queue(struct recovery *r, sqlite3_stmt *s)
+{
+    struct def_queue q = {
+        .id = number(s, 0),
+        .vhost_id = number(s, 1),
+        .name = column(s, 2),
+        .auto_delete = number(s, 3) != 0,
+        .consumed = number(s, 4) != 0,
+        .arguments = column(s, 5),
+    };
+
+    r->sink->queue(r->arg, &q);
+}
+
+static void on_binding(struct recovery *r, sqlite3_stmt *s)
+{
+    struct def_binding b = {
+        .id = number(s, 0),
+        .vhost_id = number(s, 1),
+        .exchange_id = number(s, 2),
+        .to_exchange = number(s, 3) != 0,
+        .target_id = number(s, 4),
+        .routing_key = column(s, 5),
+        .arguments = column(s, 6),
+    };
+
+    r->sink->binding(r->arg, &b);
+}
+
+static void on_user(struct recovery *r, sqlite3_stmt *s)
+{
+    struct def_user u = { column(s, 0), column(s, 1), column(s, 2) };
+
+    r->sink->user(r->arg, &u);
+}
+
+static void on_blob(struct recovery *r, sqlite3_stmt *s)
+{
+    r->sink->blob(r->arg, number(s, 0), number(s, 1));
+}
+
+static void on_deliveries(struct recovery *r, sqlite3_stmt *s)
+{
+    r->e->counts_used = true;
+    if (!doomed_has(&r->e->doomed, number(s, 0)))
+        r->sink->deliveries(r->arg, number(s, 0), (uint32_t)number(s, 1), (uint32_t)number(s, 2));
+}
+
+static const struct {
+    const char *sql;
+    row_fn *row;
+} definitions[] = {
+    { "SELECT coalesce((SELECT value FROM meta WHERE key='boot'), 0),"
+      " coalesce((SELECT value FROM meta WHERE key='clean_stop'), 1)",
+      on_boot },
+    { "SELECT id, name FROM vhost ORDER BY id", on_vhost },
+    { "SELECT id, vhost, name, type, auto_delete, internal, arguments FROM exchange ORDER BY id",
+      on_exchange },
+    { "SELECT id, vhost, name, auto_delete, consumed, arguments FROM queue ORDER BY id", on_queue },
+    { "SELECT id, vhost, exchange, to_exchange, target, routing_key, arguments FROM binding"
+      " ORDER BY id",
+      on_binding },
+    { "SELECT name, password_hash, tags FROM user ORDER BY name", on_user },
+    { "SELECT id, size FROM blob ORDER BY id", on_blob },
+};
+
+static void on_batch(struct recovery *r, sqlite3_stmt *s)
+{
+    uint64_t id = number(s, 0);
+    struct bytes slots = column(s, 1), settled = column(s, 2);
+    struct batch_content *summary = NULL;
+
+    if (batch_summarise(slots, settled, &summary)) {
+        r->sink->damaged(r->arg, id, "slots do not match their checksum");
+        return;
+    }
+    if (!summary->transient) {
+        r->sink->batch(r->arg, id, summary, settled);
+        return;
+    }
+    /* Deleted a few at a time with the commits to come: a start does not wait
+     * for gigabytes of spilled messages to be freed. */
+    doomed_add(&r->e->doomed, id);
+    batch_content_free(&summary);
+}
+
+/* The last step from `from` on that gives a row; its id.  False: there is none. */
+static bool first_readable(sqlite3_stmt *s, uint64_t from, uint64_t *id_out)
+{
+    sqlite3_reset(s);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)from);
+    if (sqlite3_step(s) != SQLITE_ROW)
+        return false;
+    *id_out = number(s, 0);
+    return true;
+}
+
+/* A damaged page hides the rows on it, and a scan ends there.  Looks further on
+ * in growing strides for a place from which rows can be read again, then back
+ * for the first such place.  0: there is none. */
+static uint64_t skip_damage(sqlite3_stmt *s, uint64_t bad)
+{
+    uint64_t stride = 1, found = 0;
+
+    while (stride < (uint64_t)INT64_MAX - bad && !first_readable(s, bad + stride, &found))
+        stride *= 2;
+    if (found == 0)
+        return 0;
+
+    uint64_t low = bad + stride / 2, high = bad + stride;
+    while (low + 1 < high) {
+        uint64_t mid = low + (high - low) / 2, id;
+
+        if (first_readable(s, mid, &id))
+            high = mid;
+        else
+            low = mid;
+    }
+    return high;
+}
+
+static enum err recover_batches(struct recovery *r)
+{
+    static const char sql[] = "SELECT b.id, b.slots, s.bits FROM batch b LEFT JOIN settled s"
+                              " ON s.batch = b.id WHERE b.id >= ?1 ORDER BY b.id";
+    sqlite3_stmt *s = NULL;
+    uint64_t next = 0;
+    int rc;
+
+    if (sqlite3_prepare_v2(r->e->write, sql, -1, &s, NULL) != SQLITE_OK)
+        return sqlite_err(r->e->write, sql);
+    sqlite3_bind_int64(s, 1, 0);
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW || rc == SQLITE_CORRUPT) {
+        if (rc == SQLITE_ROW) {
+            next = number(s, 0) + 1;
+            on_batch(r, s);
+            continue;
+        }
+        r->sink->damaged(r->arg, next, "a page of the database, from this batch on");
+        next = skip_damage(s, next);
+        if (next == 0)
+            break;
+        sqlite3_reset(s);
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)next);
+    }
+
+    enum err err = rc == SQLITE_DONE || rc == SQLITE_CORRUPT ? OK : sqlite_err(r->e->write, sql);
+    sqlite3_finalize(s);
+    return err;
+}
+
+/* Parts whose blob was never made whole. */
+static enum err sweep_parts(struct engine *e)
+{
+    static const char sql[] = "DELETE FROM part WHERE blob NOT IN (SELECT id FROM blob)";
+
+    if (sqlite3_exec(e->write, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return OK;
+    return sqlite_err(e->write, sql);
+}
+
+enum err sqlite_recover(struct engine *e, const struct recover_sink *sink, void *arg)
+{
+    struct recovery r = { e, sink, arg };
+    enum err err = sweep_parts(e);
+
+    e->doomed.n = 0;
+    e->counts_used = false;
+    for (size_t i = 0; !err && i < sizeof definitions / sizeof *definitions; i++)
+        err = each_row(&r, definitions[i].sql, definitions[i].row);
+    if (!err)
+        err = recover_batches(&r);
+    if (!err)
+        err = each_row(&r, "SELECT batch, slot, deliveries FROM counts ORDER BY batch, slot",
+                       on_deliveries);
+    if (e->doomed.n)
+        log_info("store.recover", "spilled_batches_dropped=%zu", e->doomed.n);
+    return err;
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+/* core.h - the broker without sockets, clocks and disks.
+ *
+ * Calls in, effects out.  Protocol adapters call the functions below; what the
+ * core has to say to clients it appends as effects, what it has to say to the
+ * disk it gathers in a commit.  It never calls back.  Time is an argument
+ * (wall milliseconds), so a run can be replayed from its seed.
+ *
+ * One turn: calls of the adapters -> core_turn() -> effects are encoded ->
+ * core_seal() hands a commit to the store if that is idle.  When the commit is
+ * on disk core_committed() releases the confirms that waited for it.
+ *
+ * Clients, consumers and queues are named by ids, never by pointers, across
+ * this boundary.  Thread: the loop's. */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "broker/core/effect.h"
+#include "storage/op.h"
+#include "storage/engine.h"
+#include "storage/record.h"
+#include "storage/store.h"
+
+struct core;
+
+struct core_options {
+    uint64_t seed;                /* of hashes and generated names */
+    uint64_t memory_bytes;        /* budget for message content held in memory */
+    uint64_t read_ahead_bytes;    /* loaded ahead of each queue being drained */
+    uint64_t uncommitted_bytes;   /* beyond: pressure CORE_PRESSURE_MEMORY */
+    uint64_t disk_reserve_bytes;  /* less free than this: CORE_PRESSURE_DISK */
+    uint64_t message_bytes;       /* largest body */
+    uint64_t transaction_bytes;   /* largest open transaction */
+    uint32_t queues, exchanges, bindings, consumers; /* most of each, whole node */
+    uint32_t unacked;             /* most unacked of one consumer without a prefetch */
+    uint32_t compact_batches;     /* so many small batches are rewritten together; 0: 4096 */
+};
+
+struct core *core_new(const struct core_options *o);
+void core_free(struct core **c);
+
+/* Recovery: the engine plays what is on disk into the sink with the core as
+ * argument; core_recovered() then raises the boot number, makes what a first
+ * start needs (vhost "/", its predeclared exchanges) and puts both into the
+ * next commit, which must be on disk before listeners open. */
+extern const struct recover_sink core_recover_sink;
+void core_recovered(struct core *c, uint64_t now_ms);
+uint64_t core_boot(const struct core *c);
+/* The last commit of a clean stop. */
+void core_stopping(struct core *c);
+
+/* ---- vhosts and users ---- */
+
+/* 0: no such vhost. */
+uint64_t core_vhost_find(const struct core *c, struct bytes name);
+enum err core_vhost_add(struct core *c, struct bytes name) MUST_USE;
+
+struct core_user {
+    struct bytes name, password_hash, tags; /* views until the next change of users */
+};
+bool core_user_find(const struct core *c, struct bytes name, struct core_user *out);
+void core_user_put(struct core *c, const struct core_user *u);
+size_t core_user_count(const struct core *c);
+
+/* ---- clients: a STOMP or MQTT connection, an AMQP channel ---- */
+
+/* `owner` is the adapter's; the core only gives it back. */
+client_id core_client_open(struct core *c, uint64_t vhost_id, void *owner);
+
+/* Returns what was unacked to its place, ends its consumers, deletes its
+ * exclusive queues.  Effects still queued for it are skipped by their reader
+ * (core_client_owner gives NULL). */
+void core_client_close(struct core *c, client_id id, uint64_t now_ms);
+void *core_client_owner(const struct core *c, client_id id);
+
+/* How many bytes may be delivered to it from now on (each delivery takes its
+ * body and a constant); the adapter sets it again as its output drains. */
+void core_client_room(struct core *c, client_id id, size_t bytes);
+
+/* Prefetch over all consumers of the client (AMQP basic.qos global); 0: none. */
+void core_client_prefetch(struct core *c, client_id id, uint32_t limit);
+
+/* ---- topology.  `why` may be NULL; else it gets a static text on failure ---- */
+
+struct exchange_spec {
+    struct bytes name, type; /* direct fanout topic headers */
+    bool durable, auto_delete, internal, passive;
+    struct bytes arguments; /* field table: alternate-exchange */
+};
+/* ERR_NOT_FOUND (passive), ERR_EXISTS (other properties), ERR_REFUSED (reserved
+ * name), ERR_INVALID (type, argument), ERR_LIMIT. */
+enum err core_exchange_declare(struct core *c, client_id id, const struct exchange_spec *s,
+                               const char **why) MUST_USE;
+enum err core_exchange_delete(struct core *c, client_id id, struct bytes name, bool if_unused,
+                              const char **why) MUST_USE;
+
+struct queue_spec {
+    struct bytes name; /* empty: the core makes one, beginning with `prefix` */
+    struct bytes prefix;
+    bool durable, exclusive, auto_delete, passive;
+    struct bytes arguments; /* field table: x-message-ttl x-expires x-max-length ... */
+};
+struct queue_info {
+    struct bytes name; /* view until the queue goes */
+    uint64_t queue_id;
+    uint64_t ready, unacked;
+    uint32_t consumers;
+};
+/* ERR_NOT_FOUND (passive), ERR_EXISTS (other properties), ERR_LOCKED (exclusive
+ * to another connection), ERR_REFUSED (reserved name), ERR_INVALID (argument),
+ * ERR_LIMIT. */
+enum err core_queue_declare(struct core *c, client_id id, const struct queue_spec *s,
+                            struct queue_info *out, const char **why, uint64_t now_ms) MUST_USE;
+/* ERR_NOT_FOUND, ERR_LOCKED, ERR_IN_USE, ERR_NOT_EMPTY; *count: messages that went. */
+enum err core_queue_delete(struct core *c, client_id id, struct bytes name, bool if_unused,
+                           bool if_empty, uint64_t *count, const char **why) MUST_USE;
+enum err core_queue_purge(struct core *c, client_id id, struct bytes name, uint64_t *count,
+                          const char **why) MUST_USE;
+
+struct binding_spec {
+    struct bytes exchange, target, routing_key;
+    bool to_exchange;       /* target is an exchange */
+    struct bytes arguments; /* field table; for headers exchanges x-match and values */
+};
+enum err core_bind(struct core *c, client_id id, const struct binding_spec *s,
+                   const char **why) MUST_USE;
+enum err core_unbind(struct core *c, client_id id, const struct binding_spec *s,
+                     const char **why) MUST_USE;
+
+/* ---- publishing ---- */
+
+struct publish {
+    struct message m;     /* copied before the call returns */
+    struct bytes headers; /* the table inside m.props, for headers exchanges, CC, BCC */
+    bool persistent;
+    uint8_t priority;
+    bool has_ttl;
+    uint64_t ttl_ms;
+    uint64_t delay_ms; /* routed when due; 0: now */
+};
+
+enum publish_result {
+    PUBLISH_ROUTED,
+    PUBLISH_UNROUTED,    /* no queue took it: confirm it all the same, tell who asked */
+    PUBLISH_NO_EXCHANGE,
+    PUBLISH_REFUSED      /* a limit, an overflow policy, a full disk: nothing was stored */
+};
+enum publish_result core_publish(struct core *c, client_id id, const struct publish *p,
+                                 const char **why, uint64_t now_ms) MUST_USE;
+
+/* Asks to be told when everything that this client did so far is on disk.
+ * Returns the number of the confirm, from 1, rising by one per client; the
+ * effects come in that order, several at once as first..last.  `refused` ones
+ * keep their place in the order and come back marked so. */
+uint64_t core_confirm(struct core *c, client_id id, bool refused);
+
+/* A body of more than BLOB_MIN_BYTES comes in pieces: begin, append until `size`
+ * is reached, then core_publish (or core_tx_publish) with m.blob_id, m.body_size
+ * and an empty m.body, which takes the blob over whatever it answers.  The parts
+ * go to disk as they come.  begin gives 0 when it is refused. */
+enum { BLOB_MIN_BYTES = 256 * 1024, BLOB_PART_BYTES = 256 * 1024 };
+uint64_t core_blob_begin(struct core *c, client_id id, uint64_t size, const char **why) MUST_USE;
+void core_blob_append(struct core *c, uint64_t blob_id, struct bytes piece);
+void core_blob_abort(struct core *c, uint64_t blob_id); /* no-op when it was published */
+
+/* ---- transactions: staged calls, then all in one commit ---- */
+
+struct tx;
+struct tx *core_tx_begin(struct core *c, client_id id);
+/* False: the transaction has reached its limit in bytes. */
+bool core_tx_publish(struct tx *t, const struct publish *p) MUST_USE;
+/* Checked when committed; an ack of a tag that is gone by then is passed over. */
+void core_tx_settle(struct tx *t, consumer_id consumer, uint64_t tag, bool upto,
+                    enum settle how);
+/* All or nothing: if any message is refused nothing is done and that is the
+ * result; EFFECT_RETURN tells of those that no queue took.  Frees `*t`. */
+enum publish_result core_tx_commit(struct core *c, struct tx **t, const char **why,
+                                   uint64_t now_ms) MUST_USE;
+void core_tx_abort(struct tx **t);
+
+/* ---- consuming ---- */
+
+struct consume {
+    struct bytes queue;
+    bool no_ack, exclusive;
+    bool own_ledger;   /* tags of its own (STOMP subscription), not the client's (AMQP) */
+    uint32_t prefetch; /* 0: no limit but core_options.unacked */
+    int32_t priority;
+    uint64_t handle;   /* the adapter's, given back in effects */
+};
+/* ERR_NOT_FOUND, ERR_LOCKED (exclusive), ERR_REFUSED, ERR_LIMIT. */
+enum err core_consume(struct core *c, client_id id, const struct consume *s, consumer_id *out,
+                      const char **why) MUST_USE;
+
+/* With a ledger of its own, what is unacked goes back to the queue. */
+void core_cancel(struct core *c, client_id id, consumer_id consumer, uint64_t now_ms);
+
+/* One message on demand: EFFECT_DELIVER with `handle`, or EFFECT_GET_EMPTY. */
+enum err core_get(struct core *c, client_id id, struct bytes queue, bool no_ack,
+                  uint64_t handle, const char **why) MUST_USE;
+
+/* `consumer` 0: the client's shared ledger.  ERR_NOT_FOUND: no such tag.
+ * `upto`: this tag and all before it (tag 0: all). */
+enum err core_settle(struct core *c, client_id id, consumer_id consumer, uint64_t tag, bool upto,
+                     enum settle how, uint64_t now_ms) MUST_USE;
+
+/* Oldest unacked delivery of (queue, seq), for STOMP 1.0 and 1.1; 0: none. */
+uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer,
+                       uint64_t queue_id, uint64_t seq);
+
+/* ---- the turn ---- */
+
+void core_turn(struct core *c, uint64_t now_ms);
+/* Valid until core_effects_done. */
+const struct effect *core_effects(const struct core *c, size_t *count);
+/* The message of an EFFECT_DELIVER or EFFECT_RETURN: views until core_effects_done. */
+void core_effect_message(const struct core *c, const struct effect *e, struct message *out);
+void core_effects_done(struct core *c);
+
+/* A delivered message with a blob_id: its parts 0.. of BLOB_PART_BYTES (the last
+ * one shorter) are asked for one by one and come as EFFECT_PART.  The reader says
+ * when it is done with it; closing the client does so too.  Nothing is delivered
+ * to a client beyond a blob until its room is set again. */
+void core_blob_want(struct core *c, client_id id, uint64_t blob_id, uint32_t part);
+void core_blob_done(struct core *c, client_id id, uint64_t blob_id);
+
+/* When the core wants its next turn though nothing happens; UINT64_MAX: never. */
+uint64_t core_next_at_ms(const struct core *c);
+
+/* ---- disk ---- */
+
+/* What gathered, for the store; NULL: nothing.  Only when the store is idle. */
+struct commit *core_seal(struct core *c, uint64_t now_ms);
+void core_committed(struct core *c, struct commit *done); /* frees it */
+
+/* The next batch or part to load; false: none wanted. */
+bool core_next_load(struct core *c, uint64_t *batch_id, uint64_t *blob_id, uint32_t *part);
+void core_loaded(struct core *c, struct load *l); /* frees it */
+
+enum core_pressure {
+    CORE_PRESSURE_NONE,
+    CORE_PRESSURE_MEMORY, /* stop reading from publishers until the disk caught up */
+    CORE_PRESSURE_DISK    /* publishes are refused; consuming and acking go on */
+};
+enum core_pressure core_pressure(const struct core *c);
+
+/* What the file system has free; told at start and every second while pressure
+ * is CORE_PRESSURE_DISK (commits tell it by themselves). */
+void core_disk_free(struct core *c, uint64_t free_bytes);
+
+/* ---- looking in ---- */
+
+struct core_stats {
+    uint64_t published, delivered, acked, returned, expired, dropped, dead_lettered, unrouted,
+        refused, set_aside, damaged_batches,
+        compacted;
+    uint64_t commits, batches, batches_in_memory, memory_bytes, file_bytes, wal_bytes,
+        disk_free_bytes;
+    uint64_t ready, unacked;
+    uint32_t clients, consumers, queues, exchanges, bindings;
+};
+void core_stats(const struct core *c, struct core_stats *out);
+
+/* True when every invariant holds; prints the first that does not. */
+bool core_check(const struct core *c);
+
+#endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/* queue_args.h - what x-arguments of a queue mean.
+ *
+ * Private to the core.  Source: RabbitMQ's documentation of queue arguments.
+ * Unknown x-... are kept with the queue and logged once, when it is made. */
+#ifndef CORE_QUEUE_ARGS_H
+#define CORE_QUEUE_ARGS_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT_PUBLISH, OVERFLOW_REJECT_PUBLISH_DLX };
+
+enum { QUEUE_PRIORITY_MAX = 255 };
+
+struct queue_args {
+    bool has_ttl, has_expires, has_max_length, has_max_bytes, has_dlx, has_dlx_key,
+        has_delivery_limit, single_active;
+    uint64_t ttl_ms, expires_ms, max_length, max_bytes, delivery_limit;
+    enum overflow overflow;
+    uint8_t max_priority;      /* 0: no priorities */
+    struct bytes dlx, dlx_key; /* views into the table given to queue_args_parse */
+};
+
+/* ERR_INVALID with *why (may be NULL) naming the argument for a value of the wrong
+ * type or range; then *out stays as it was. */
+enum err queue_args_parse(struct bytes table, struct queue_args *out, const char **why) MUST_USE;
+
+/* Same meaning for all arguments that act (numbers by value)? */
+bool queue_args_eq(const struct queue_args *a, const struct queue_args *b);
+
+/* The first x-... that nobody here knows, for the log; false: none. */
+bool queue_args_unknown(struct bytes table, struct bytes *name);
+
+#endif

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+/* Queues come and go: declare, delete, purge, expire, recover. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/core/state.h"
+
+enum { NAME_MAX_BYTES = 255 };
+
+#define DELAY_NAME BYTES("lodge.delay")
+
+void queue_store(struct core *c, struct queue *q)
+{
+    struct op *op = core_op(c, OP_QUEUE_PUT);
+    struct commit *commit = core_open_commit(c);
+
+    op->queue = (struct def_queue){
+        .id = q->id,
+        .vhost_id = q->vhost->id,
+        .name = commit_copy(commit, bytes_str(q->name)),
+        .auto_delete = q->auto_delete,
+        .consumed = q->consumed,
+        .arguments = commit_copy(commit, buf_view(&q->arguments)),
+    };
+}
+
+static struct queue *queue_new(struct core *c, struct vhost *v, uint64_t id, struct bytes name,
+                               struct bytes arguments)
+{
+    struct queue *q = mem_new(struct queue);
+    const char *why;
+    struct bytes unknown;
+
+    q->id = id;
+    q->vhost = v;
+    q->name = bytes_dup_str(name);
+    buf_bytes(&q->arguments, arguments);
+    if (queue_args_parse(buf_view(&q->arguments), &q->args, &why) != OK)
+        log_warn("queue.arguments", "queue=%s why=\"%s\"", log_text(name).s, why);
+    if (queue_args_unknown(arguments, &unknown))
+        log_warn("queue.argument_unknown", "queue=%s argument=%s effect=none",
+                 log_text(name).s, log_text(unknown).s);
+    q->lane = mem_array(q->args.max_priority + 1u, sizeof *q->lane);
+    for (unsigned i = 0; i <= q->args.max_priority; i++)
+        list_init(&q->lane[i].spans);
+    q->next_seq = c->boot << 40 | 1;
+    list_init(&q->consumers);
+    list_init(&q->able);
+    list_init(&q->gets);
+    list_init(&q->bindings);
+    list_init(&q->in_owner);
+    list_init(&q->dirty);
+    map_put(&v->queues, bytes_str(q->name), q);
+    map_put(&c->queue_by_id, map_key_u64(&q->id), q);
+    c->queue_count++;
+    return q;
+}
+
+/* A name of 128 random bits: not to be guessed, and free in all likelihood. */
+static void make_name(struct core *c, struct bytes prefix, struct buf *out)
+{
+    buf_bytes(out, prefix);
+    buf_fmt(out, "%016llx%016llx", (unsigned long long)core_random(c),
+            (unsigned long long)core_random(c));
+}
+
+static void fill_info(const struct queue *q, struct queue_info *out)
+{
+    *out = (struct queue_info){ .name = bytes_str(q->name),
+                                .queue_id = q->id,
+                                .ready = q->ready,
+                                .unacked = q->unacked,
+                                .consumers = q->consumer_count };
+}
+
+static enum err fail(enum err e, const char **why, const char *text)
+{
+    if (why)
+        *why = text;
+    return e;
+}
+
+static enum err redeclare(struct core *c, const struct queue *q, client_id id,
+                          const struct queue_spec *s, const char **why)
+{
+    struct queue_args args;
+    const char *text = "";
+
+    (void)c;
+    if (q->exclusive && q->owner != id)
+        return fail(ERR_LOCKED, why, "queue is exclusive to another connection");
+    if (q->delay)
+        return fail(ERR_REFUSED, why, "queue name is reserved");
+    if (s->passive)
+        return OK;
+    if (queue_args_parse(s->arguments, &args, &text) != OK)
+        return fail(ERR_INVALID, why, text);
+    if (q->durable != s->durable)
+        return fail(ERR_EXISTS, why, "queue exists with another value of durable");
+    if (q->exclusive != s->exclusive)
+        return fail(ERR_EXISTS, why, "queue exists with another value of exclusive");
+    if (q->auto_delete != s->auto_delete)
+        return fail(ERR_EXISTS, why, "queue exists with another value of auto-delete");
+    if (!queue_args_eq(&q->args, &args))
+        return fail(ERR_EXISTS, why, "queue exists with other arguments");
+    return OK;
+}
+
+static enum err check_new(const struct core *c, const struct queue_spec *s, const char **why)
+{
+    struct queue_args args;
+    const char *text = "";
+
+    if (s->passive)
+        return fail(ERR_NOT_FOUND, why, "no such queue");
+    if (s->name.n > NAME_MAX_BYTES || s->prefix.n > NAME_MAX_BYTES - 32)
+        return fail(ERR_INVALID, why, "queue name is longer than 255 bytes");
+    if (memchr(s->name.p ? s->name.p : (const uint8_t *)"", 0, s->name.n))
+        return fail(ERR_INVALID, why, "queue name holds a NUL");
+    if (queue_args_parse(s->arguments, &args, &text) != OK)
+        return fail(ERR_INVALID, why, text);
+    if (bytes_eq(s->name, DELAY_NAME))
+        return fail(ERR_REFUSED, why, "queue name is reserved");
+    if (c->queue_count >= c->opt.queues)
+        return fail(ERR_LIMIT, why, "too many queues on this node");
+    return OK;
+}
+
+enum err core_queue_declare(struct core *c, client_id id, const struct queue_spec *s,
+                            struct queue_info *out, const char **why, uint64_t now_ms)
+{
+    struct client *cl = client_get(c, id);
+    struct queue *q = s->name.n ? queue_find(cl->vhost, s->name) : NULL;
+    enum err e = q ? redeclare(c, q, id, s, why) : check_new(c, s, why);
+    struct buf name = { 0 };
+
+    c->now_ms = now_ms;
+    if (e != OK)
+        return e;
+    if (!q) {
+        buf_bytes(&name, s->name);
+        if (name.n == 0)
+            make_name(c, s->prefix, &name);
+        q = queue_new(c, cl->vhost, c->next_def_id++, buf_view(&name), s->arguments);
+        q->durable = s->durable;
+        q->auto_delete = s->auto_delete;
+        q->exclusive = s->exclusive;
+        buf_fini(&name);
+        if (q->exclusive) {
+            q->owner = id;
+            list_push_back(&cl->exclusive, &q->in_owner);
+        } else if (q->durable) {
+            queue_store(c, q);
+            client_did(c, cl);
+        }
+    }
+    q->used_ms = now_ms;
+    queue_arm_expiry(c, q);
+    fill_info(q, out);
+    return OK;
+}
+
+static enum err find_for(struct core *c, client_id id, struct bytes name, struct queue **out,
+                         const char **why)
+{
+    struct queue *q = queue_find(client_get(c, id)->vhost, name);
+
+    if (!q || q->delay)
+        return fail(ERR_NOT_FOUND, why, "no such queue");
+    if (q->exclusive && q->owner != id)
+        return fail(ERR_LOCKED, why, "queue is exclusive to another connection");
+    *out = q;
+    return OK;
+}
+
+enum err core_queue_delete(struct core *c, client_id id, struct bytes name, bool if_unused,
+                           bool if_empty, uint64_t *count, const char **why)
+{
+    struct queue *q;
+    enum err e = find_for(c, id, name, &q, why);
+
+    if (e != OK)
+        return e;
+    if (if_unused && q->consumer_count > 0)
+        return fail(ERR_IN_USE, why, "queue has consumers");
+    if (if_empty && q->ready > 0)
+        return fail(ERR_NOT_EMPTY, why, "queue is not empty");
+    *count = q->ready;
+    client_did(c, client_get(c, id));
+    queue_delete(c, q);
+    return OK;
+}
+
+enum err core_queue_purge(struct core *c, client_id id, struct bytes name, uint64_t *count,
+                          const char **why)
+{
+    struct queue *q;
+    enum err e = find_for(c, id, name, &q, why);
+
+    if (e != OK)
+        return e;
+    *count = queue_purge(c, q);
+    client_did(c, client_get(c, id));
+    return OK;
+}
+
+struct queue *queue_delay(struct core *c, struct vhost *v)
+{
+    if (!v->delay) {
+        v->delay = queue_new(c, v, c->next_def_id++, DELAY_NAME, (struct bytes){ 0 });
+        v->delay->durable = v->delay->delay = true;
+        queue_store(c, v->delay);
+    }
+    return v->delay;
+}
+
+void queue_arm_expiry(struct core *c, struct queue *q)
+{
+    if (!q->args.has_expires || q->consumer_count > 0)
+        return;
+    heap_set(&c->timers, &q->timer, q->used_ms + q->args.expires_ms);
+}
+
+void queue_run_timers(struct core *c)
+{
+    struct heap_node *node;
+
+    while ((node = heap_min(&c->timers)) && node->key <= c->now_ms) {
+        struct queue *q = container_of(node, struct queue, timer);
+
+        heap_remove(&c->timers, node);
+        if (q->consumer_count > 0)
+            continue;
+        if (q->used_ms + q->args.expires_ms > c->now_ms) {
+            queue_arm_expiry(c, q);
+            continue;
+        }
+        log_info("queue.expired", "queue=%s", log_text(bytes_str(q->name)).s);
+        queue_delete(c, q);
+    }
+}
+
+void queue_recover(struct core *c, const struct def_queue *d)
+{
+    struct vhost *v = map_get(&c->vhost_by_id, map_key_u64(&d->vhost_id));
+
+    if (!v || queue_find(v, d->name)) {
+        log_error("recover.queue", "id=%llu why=\"no vhost, or the name is taken\"",
+                  (unsigned long long)d->id);
+        return;
+    }
+    struct queue *q = queue_new(c, v, d->id, d->name, d->arguments);
+    q->durable = true;
+    q->auto_delete = d->auto_delete;
+    q->consumed = d->consumed;
+    if (bytes_eq(d->name, DELAY_NAME)) {
+        q->delay = true;
+        v->delay = q;
+    }
+    if (d->id >= c->next_def_id)
+        c->next_def_id = d->id + 1;
+}
+
+static int by_first_seq(const void *a, const void *b)
+{
+    const struct span *x = *(struct span *const *)a, *y = *(struct span *const *)b;
+
+    return (x->first_seq > y->first_seq) - (x->first_seq < y->first_seq);
+}
+
+/* Rows come by batch id; what was rewritten has a later id than its place. */
+static void sort_lane(struct lane *l)
+{
+    struct span **all;
+    size_t n = 0, i = 0;
+
+    LIST_EACH(&l->spans, node)
+        n++;
+    if (n == 0)
+        return;
+    all = mem_array(n, sizeof *all);
+    LIST_EACH(&l->spans, node)
+        all[i++] = container_of(node, struct span, in_lane);
+    qsort(all, n, sizeof *all, by_first_seq);
+    list_init(&l->spans);
+    for (i = 0; i < n; i++)
+        list_push_back(&l->spans, &all[i]->in_lane);
+    l->head = all[0];
+    mem_free(all);
+}
+
+void queue_recovered(struct core *c, struct queue *q)
+{
+    uint64_t boot_seq = c->boot << 40 | 1;
+
+    for (unsigned i = 0; i <= q->args.max_priority; i++) {
+        struct lane *l = &q->lane[i];
+
+        sort_lane(l);
+        LIST_EACH(&l->spans, node) {
+            struct span *s = container_of(node, struct span, in_lane);
+
+            q->ready += s->live;
+            q->ready_bytes += s->live_bytes;
+            if (s->last_seq >= q->next_seq)
+                q->next_seq = s->last_seq + 1;
+        }
+    }
+    if (q->next_seq < boot_seq)
+        q->next_seq = boot_seq;
+    q->recovered_seq = q->next_seq;
+    q->used_ms = c->now_ms;
+    q->maybe_redelivered = q->consumed; /* a clean stop has cleared it */
+    queue_arm_expiry(c, q);
+    queue_touch(c, q);
+}

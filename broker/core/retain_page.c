@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/* Paging: content leaves memory when the budget asks for it, and comes back
+ * when a queue's head reaches it. */
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/core/state.h"
+
+void retain_touch(struct core *c, struct batch *b)
+{
+    if (b->state != BATCH_STORED || !b->content || b->pinned)
+        return;
+    list_remove(&b->in_lru);
+    list_push_back(&c->retain.lru, &b->in_lru);
+}
+
+void retain_want(struct core *c, struct batch *b)
+{
+    struct retain *r = &c->retain;
+
+    if (b->content || b->loading || b->damaged)
+        return;
+    CHECK(b->state == BATCH_STORED);
+    b->loading = true;
+    if (r->want_count == r->want_cap) {
+        size_t cap = r->want_cap ? r->want_cap * 2 : 64;
+        uint64_t *ring = mem_array(cap, sizeof *ring);
+
+        for (size_t i = 0; i < r->want_count; i++)
+            ring[i] = r->want[(r->want_head + i) % r->want_cap];
+        mem_free(r->want);
+        r->want = ring;
+        r->want_head = 0;
+        r->want_cap = cap;
+    }
+    r->want[(r->want_head + r->want_count++) % r->want_cap] = b->id;
+}
+
+bool core_next_load(struct core *c, uint64_t *batch_id, uint64_t *blob_id, uint32_t *part)
+{
+    struct retain *r = &c->retain;
+
+    if (r->want_count == 0) {
+        *batch_id = 0;
+        return blob_next_load(c, blob_id, part);
+    }
+    *batch_id = r->want[r->want_head];
+    *blob_id = 0;
+    *part = 0;
+    r->want_head = (r->want_head + 1) % r->want_cap;
+    r->want_count--;
+    return true;
+}
+
+/* A transient batch has no row to come back from: it is given one. */
+static void spill(struct core *c)
+{
+    struct list *node = list_pop(&c->retain.transient);
+
+    if (node)
+        list_push_back(&c->retain.closed, node);
+}
+
+void retain_evict(struct core *c)
+{
+    struct retain *r = &c->retain;
+    uint64_t spillable = r->sealed_bytes;
+
+    while (r->memory > c->opt.memory_bytes) {
+        struct list *node = list_pop(&r->lru);
+
+        if (!node)
+            break;
+        retain_drop_content(c, container_of(node, struct batch, in_lru));
+    }
+    while (r->memory > c->opt.memory_bytes + spillable && !list_empty(&r->transient)) {
+        spillable += BATCH_BODIES_MAX_BYTES;
+        spill(c);
+    }
+}
+
+/* The row cannot be read: its messages are set aside, said aloud, never "empty
+ * but fine".  The row stays on disk for whoever repairs it. */
+static void set_aside(struct core *c, struct batch *b, enum err why)
+{
+    uint64_t lost = 0;
+
+    b->damaged = true;
+    compact_forget(c, b);
+    list_remove(&b->in_dirty);
+    for (uint32_t i = 0; i < b->span_count; i++) {
+        struct span *s = b->span[i];
+        struct queue *q = s->queue;
+        uint32_t ready = s->live - s->taken;
+
+        if (!q)
+            continue;
+        lost += ready;
+        log_error("store.set_aside", "batch=%" PRIu64 " queue=%s messages=%u why=\"%s\"", b->id,
+                  log_text(bytes_str(q->name)).s, ready, err_text(why));
+        q->ready -= ready;
+        q->unacked -= s->taken;
+        q->ready_bytes -= s->live_bytes < q->ready_bytes ? s->live_bytes : q->ready_bytes;
+        s->live = 0;
+        s->live_bytes = 0;
+        span_unlink(c, s);
+        queue_touch(c, q);
+    }
+    c->stats.set_aside += lost;
+}
+
+static void attach(struct core *c, struct batch *b, struct load *l)
+{
+    b->content = l->content;
+    l->content = NULL;
+    b->memory = batch_content_memory(b->content);
+    c->retain.memory += b->memory;
+    list_push_back(&c->retain.lru, &b->in_lru);
+    compact_loaded(c, b);
+    for (uint32_t i = 0; i < b->span_count; i++) {
+        struct span *s = b->span[i];
+
+        /* Slots that were dead when it was written are in no chain. */
+        s->first_slot = s->cursor = b->content->group[i].first_slot;
+        s->last_slot = b->content->group[i].last_slot;
+        if (s->queue)
+            span_loaded(c, s);
+    }
+}
+
+static void run_deferred(struct core *c, struct batch *b)
+{
+    struct deferred *list = b->deferred;
+    size_t count = b->deferred_count;
+
+    b->deferred = NULL;
+    b->deferred_count = b->deferred_cap = 0;
+    for (size_t i = 0; i < count; i++) {
+        CHECK(queue_drop(c, list[i].span, list[i].slot, list[i].bytes, list[i].taken,
+                         list[i].why));
+        client_deferred_done(c, list[i].client);
+    }
+    mem_free(list);
+    retain_look(c, b);
+}
+
+void retain_loaded(struct core *c, struct load *l)
+{
+    struct batch *b = map_get(&c->retain.by_id, map_key_u64(&l->batch_id));
+
+    if (!b || !b->loading)
+        return; /* it went while the reader was at it */
+    if (b->state != BATCH_STORED) { /* its queues went */
+        b->loading = false;
+        run_deferred(c, b);
+        return;
+    }
+    if (l->err == OK && (l->content->group_count != b->span_count ||
+                         l->content->slot_count != b->slot_count))
+        l->err = ERR_CORRUPT;
+    if (l->err != OK)
+        set_aside(c, b, l->err);
+    else
+        attach(c, b, l);
+    b->loading = false;
+    run_deferred(c, b);
+}

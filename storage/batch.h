@@ -31,7 +31,7 @@ struct slot {
     uint32_t record; /* offset in bodies; SLOT_NONE: its record was left out (dead) */
     uint32_t next;   /* slot of the same group, or SLOT_NONE */
     uint32_t group;
-    uint32_t bytes;  /* of the message's body */
+    uint32_t bytes; /* of the message's body */
 };
 
 struct group {
@@ -40,8 +40,8 @@ struct group {
     uint64_t live_bytes; /* sum of `bytes` over live slots */
     uint64_t min_at_ms;  /* least at_ms above 0 over live slots; 0: none */
     uint32_t first_slot, last_slot;
-    uint32_t count;      /* slots, dead ones included */
-    uint32_t live;       /* not settled when this was encoded or summarised */
+    uint32_t count; /* slots, dead ones included */
+    uint32_t live;  /* not settled when this was encoded or summarised */
     uint8_t priority;
 };
 
@@ -106,14 +106,16 @@ static inline size_t bits_bytes(size_t count)
 void batch_encode(const struct batch_content *c, const uint8_t *dead, struct buf *slots,
                   struct buf *packed);
 
-/* Decodes and verifies both columns into a content that owns its memory.
+/* Decodes and verifies both columns into a content that owns its memory.  Slots
+ * that were dead keep their numbers, but are in no group and no chain (record,
+ * group and next are SLOT_NONE).
  * `bodies` is taken over (freed on error too).  ERR_CORRUPT: checksum, or any
  * count, offset or order that does not hold. */
 enum err batch_decode(struct bytes slots, struct buf *bodies, struct batch_content **out) MUST_USE;
 
 /* What start-up needs: groups and blob references, with live counts after the
  * settled bits (NULL: none), without slots or bodies.  slot_count is set, slot
- * is NULL. */
+ * is NULL; blobs of settled slots are left out. */
 enum err batch_summarise(struct bytes slots, struct bytes settled,
                          struct batch_content **out) MUST_USE;
 

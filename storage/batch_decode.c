@@ -288,7 +288,8 @@ static bool get_slots(struct decoder *d)
         if (run.tag != SLOT_DEAD && !get_live_slots(d, run, i))
             return false;
         for (size_t k = i; run.tag == SLOT_DEAD && k < i + run.count; k++)
-            c->slot[k] = (struct slot){ .record = SLOT_NONE, .next = SLOT_NONE,
+            c->slot[k] = (struct slot){ .record = SLOT_NONE,
+                                        .next = SLOT_NONE,
                                         .group = SLOT_NONE };
     }
     return sums_hold(d);

@@ -13,7 +13,7 @@ enum { PACK_DEAD_SHARE = 4 };
 struct packing {
     struct {
         uint32_t from, to;
-    } *move;
+    } * move;
     size_t n, cap, found;
 };
 

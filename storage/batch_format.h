@@ -39,13 +39,13 @@ enum slot_tag {
     SLOT_AGAIN = 3,       /* the tag before, again: five bits, or 0 and a varint */
     SLOT_SEQ_GIVEN = 4,   /* varint: how many seqs of the queue are skipped */
     SLOT_RECORD_MASK = 3 << 3,
-    SLOT_RECORD_STEP = 0,             /* as far from the record before as that one was */
-    SLOT_RECORD_SAME = 1 << 3,        /* fan-out */
-    SLOT_RECORD_STEP_GIVEN = 2 << 3,  /* varint: bytes from the record before */
+    SLOT_RECORD_STEP = 0,              /* as far from the record before as that one was */
+    SLOT_RECORD_SAME = 1 << 3,         /* fan-out */
+    SLOT_RECORD_STEP_GIVEN = 2 << 3,   /* varint: bytes from the record before */
     SLOT_RECORD_OFFSET_GIVEN = 3 << 3, /* varint */
-    SLOT_BYTES_GIVEN = 1 << 5,        /* varint; otherwise as the slot before */
-    SLOT_AT_GIVEN = 1 << 6,           /* difference to the last at_ms, first to created_ms */
-    SLOT_DEAD = 1 << 7                /* a run of dead slots: low bits, or 0 and a varint */
+    SLOT_BYTES_GIVEN = 1 << 5,         /* varint; otherwise as the slot before */
+    SLOT_AT_GIVEN = 1 << 6,            /* difference to the last at_ms, first to created_ms */
+    SLOT_DEAD = 1 << 7                 /* a run of dead slots: low bits, or 0 and a varint */
 };
 enum { SLOT_DEAD_RUN_MAX = 0x7f, SLOT_AGAIN_MAX = 0x1f, SLOT_AGAIN_SHIFT = 2 };
 

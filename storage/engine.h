@@ -14,8 +14,8 @@
 struct engine;
 
 struct engine_options {
-    const char *path;         /* the data directory; it exists */
-    const char *vfs;          /* SQLite VFS to use, NULL: our own over the default */
+    const char *path;          /* the data directory; it exists */
+    const char *vfs;           /* SQLite VFS to use, NULL: our own over the default */
     uint64_t checkpoint_bytes; /* WAL size that wakes the checkpoint */
     uint64_t cache_bytes;
 };
@@ -31,7 +31,9 @@ struct recover_sink {
     void (*user)(void *arg, const struct def_user *u);
     void (*blob)(void *arg, uint64_t blob_id, uint64_t size);
     /* `summary` is taken over.  `settled` may be empty. */
-    void (*batch)(void *arg, uint64_t batch_id, struct batch_content *summary, struct bytes settled);
+    void (*batch)(void *arg, uint64_t batch_id, struct batch_content *summary,
+                  struct bytes settled);
+    /* Of batches that were given, and of no other. */
     void (*deliveries)(void *arg, uint64_t batch_id, uint32_t slot, uint32_t count);
     /* A row that cannot be read: set aside, reported, never "empty but fine". */
     void (*damaged)(void *arg, uint64_t batch_id, const char *why);

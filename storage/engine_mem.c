@@ -317,6 +317,15 @@ static bool is_spilled(const struct mem_row *r)
     return transient;
 }
 
+static void drop_orphans(struct mem_disk *d, struct mem_table *t)
+{
+    for (size_t i = 0; i < t->n;)
+        if (!mem_table_find(&d->table[TABLE_BATCH], t->row[i].a, 0))
+            mem_table_delete_all(t, t->row[i].a);
+        else
+            i++;
+}
+
 /* What a start throws away: spilled batches, parts of a blob never made whole. */
 static void sweep(struct mem_disk *d)
 {
@@ -332,6 +341,8 @@ static void sweep(struct mem_disk *d)
             mem_table_delete_all(part, part->row[i].a);
         else
             i++;
+    drop_orphans(d, &d->table[TABLE_SETTLED]);
+    drop_orphans(d, &d->table[TABLE_DELIVERIES]);
 }
 
 static void recover_definitions(struct mem_disk *d, const struct recover_sink *sink, void *arg)
@@ -360,25 +371,38 @@ static void recover_definitions(struct mem_disk *d, const struct recover_sink *s
     }
 }
 
+/* False: the row is damaged. */
+static bool recover_batch(struct mem_disk *d, const struct mem_row *r,
+                          const struct recover_sink *sink, void *arg)
+{
+    struct mem_row *bits = mem_table_find(&d->table[TABLE_SETTLED], r->a, 0);
+    struct bytes settled = bits ? buf_view(&bits->x) : (struct bytes){ NULL, 0 };
+    struct batch_content *summary = NULL;
+
+    if (batch_summarise(buf_view(&r->x), settled, &summary) == OK) {
+        sink->batch(arg, r->a, summary, settled);
+        return true;
+    }
+    sink->damaged(arg, r->a, "slots do not match their checksum");
+    return false;
+}
+
+/* Deliveries only of batches that the sink was given. */
 static void recover_batches(struct mem_disk *d, const struct recover_sink *sink, void *arg)
 {
-    struct mem_table *t = d->table;
+    const struct mem_table *batch = &d->table[TABLE_BATCH], *count = &d->table[TABLE_DELIVERIES];
+    struct mem_table known = { 0 };
 
-    for (size_t i = 0; i < t[TABLE_BATCH].n; i++) {
-        struct mem_row *r = &t[TABLE_BATCH].row[i];
-        struct mem_row *bits = mem_table_find(&t[TABLE_SETTLED], r->a, 0);
-        struct bytes settled = bits ? buf_view(&bits->x) : (struct bytes){ NULL, 0 };
-        struct batch_content *summary = NULL;
+    for (size_t i = 0; i < batch->n; i++)
+        if (recover_batch(d, &batch->row[i], sink, arg))
+            (void)mem_table_put(&known, batch->row[i].a, 0);
+    for (size_t i = 0; i < count->n; i++) {
+        const struct mem_row *r = &count->row[i];
 
-        if (batch_summarise(buf_view(&r->x), settled, &summary) == OK)
-            sink->batch(arg, r->a, summary, settled);
-        else
-            sink->damaged(arg, r->a, "slots do not match their checksum");
+        if (mem_table_find(&known, r->a, 0))
+            sink->deliveries(arg, r->a, (uint32_t)r->b, (uint32_t)r->value);
     }
-    for (size_t i = 0; i < t[TABLE_DELIVERIES].n; i++) {
-        struct mem_row *r = &t[TABLE_DELIVERIES].row[i];
-        sink->deliveries(arg, r->a, (uint32_t)r->b, (uint32_t)r->value);
-    }
+    mem_table_fini(&known);
 }
 
 static enum err mem_recover(struct engine *e, const struct recover_sink *sink, void *arg)

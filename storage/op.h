@@ -32,9 +32,9 @@ struct def_queue {
 
 struct def_binding {
     uint64_t id, vhost_id;
-    uint64_t exchange_id;             /* source */
+    uint64_t exchange_id; /* source */
     bool to_exchange;
-    uint64_t target_id;               /* queue or exchange */
+    uint64_t target_id; /* queue or exchange */
     struct bytes routing_key, arguments;
 };
 

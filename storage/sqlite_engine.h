@@ -14,42 +14,42 @@
 
 #include "storage/engine.h"
 
-#define WRITE_STATEMENTS(X)                                                            \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                        \
-    X(COMMIT, "COMMIT")                                                                \
-    X(ROLLBACK, "ROLLBACK")                                                            \
-    X(BATCH_PUT, "INSERT OR REPLACE INTO batch(id, slots, bodies) VALUES(?1, ?2, ?3)") \
-    X(BATCH_DELETE, "DELETE FROM batch WHERE id=?1")                                   \
-    X(SETTLED_PUT, "INSERT OR REPLACE INTO settled(batch, bits) VALUES(?1, ?2)")       \
-    X(SETTLED_DELETE, "DELETE FROM settled WHERE batch=?1")                            \
-    X(COUNT_PUT, "INSERT OR REPLACE INTO counts(batch, slot, deliveries)"              \
-                 " VALUES(?1, ?2, ?3)")                                                \
-    X(COUNTS_DELETE, "DELETE FROM counts WHERE batch=?1")                              \
-    X(PART_PUT, "INSERT OR REPLACE INTO part(blob, idx, data) VALUES(?1, ?2, ?3)")     \
-    X(PARTS_DELETE, "DELETE FROM part WHERE blob=?1")                                  \
-    X(BLOB_PUT, "INSERT OR REPLACE INTO blob(id, size) VALUES(?1, ?2)")                \
-    X(BLOB_DELETE, "DELETE FROM blob WHERE id=?1")                                     \
-    X(VHOST_PUT, "INSERT OR REPLACE INTO vhost(id, name) VALUES(?1, ?2)")              \
-    X(VHOST_DELETE, "DELETE FROM vhost WHERE id=?1")                                   \
-    X(EXCHANGE_PUT, "INSERT OR REPLACE INTO exchange(id, vhost, name, type,"           \
-                    " auto_delete, internal, arguments) VALUES(?1,?2,?3,?4,?5,?6,?7)") \
-    X(EXCHANGE_DELETE, "DELETE FROM exchange WHERE id=?1")                             \
-    X(QUEUE_PUT, "INSERT OR REPLACE INTO queue(id, vhost, name, auto_delete, consumed,"\
-                 " arguments) VALUES(?1,?2,?3,?4,?5,?6)")                              \
-    X(QUEUE_DELETE, "DELETE FROM queue WHERE id=?1")                                   \
-    X(BINDING_PUT, "INSERT OR REPLACE INTO binding(id, vhost, exchange, to_exchange,"  \
-                   " target, routing_key, arguments) VALUES(?1,?2,?3,?4,?5,?6,?7)")    \
-    X(BINDING_DELETE, "DELETE FROM binding WHERE id=?1")                               \
-    X(USER_PUT, "INSERT OR REPLACE INTO user(name, password_hash, tags)"               \
-                " VALUES(?1, ?2, ?3)")                                                 \
-    X(USER_DELETE, "DELETE FROM user WHERE name=?1")                                   \
+#define WRITE_STATEMENTS(X)                                                             \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                         \
+    X(COMMIT, "COMMIT")                                                                 \
+    X(ROLLBACK, "ROLLBACK")                                                             \
+    X(BATCH_PUT, "INSERT OR REPLACE INTO batch(id, slots, bodies) VALUES(?1, ?2, ?3)")  \
+    X(BATCH_DELETE, "DELETE FROM batch WHERE id=?1")                                    \
+    X(SETTLED_PUT, "INSERT OR REPLACE INTO settled(batch, bits) VALUES(?1, ?2)")        \
+    X(SETTLED_DELETE, "DELETE FROM settled WHERE batch=?1")                             \
+    X(COUNT_PUT, "INSERT OR REPLACE INTO counts(batch, slot, deliveries)"               \
+                 " VALUES(?1, ?2, ?3)")                                                 \
+    X(COUNTS_DELETE, "DELETE FROM counts WHERE batch=?1")                               \
+    X(PART_PUT, "INSERT OR REPLACE INTO part(blob, idx, data) VALUES(?1, ?2, ?3)")      \
+    X(PARTS_DELETE, "DELETE FROM part WHERE blob=?1")                                   \
+    X(BLOB_PUT, "INSERT OR REPLACE INTO blob(id, size) VALUES(?1, ?2)")                 \
+    X(BLOB_DELETE, "DELETE FROM blob WHERE id=?1")                                      \
+    X(VHOST_PUT, "INSERT OR REPLACE INTO vhost(id, name) VALUES(?1, ?2)")               \
+    X(VHOST_DELETE, "DELETE FROM vhost WHERE id=?1")                                    \
+    X(EXCHANGE_PUT, "INSERT OR REPLACE INTO exchange(id, vhost, name, type,"            \
+                    " auto_delete, internal, arguments) VALUES(?1,?2,?3,?4,?5,?6,?7)")  \
+    X(EXCHANGE_DELETE, "DELETE FROM exchange WHERE id=?1")                              \
+    X(QUEUE_PUT, "INSERT OR REPLACE INTO queue(id, vhost, name, auto_delete, consumed," \
+                 " arguments) VALUES(?1,?2,?3,?4,?5,?6)")                               \
+    X(QUEUE_DELETE, "DELETE FROM queue WHERE id=?1")                                    \
+    X(BINDING_PUT, "INSERT OR REPLACE INTO binding(id, vhost, exchange, to_exchange,"   \
+                   " target, routing_key, arguments) VALUES(?1,?2,?3,?4,?5,?6,?7)")     \
+    X(BINDING_DELETE, "DELETE FROM binding WHERE id=?1")                                \
+    X(USER_PUT, "INSERT OR REPLACE INTO user(name, password_hash, tags)"                \
+                " VALUES(?1, ?2, ?3)")                                                  \
+    X(USER_DELETE, "DELETE FROM user WHERE name=?1")                                    \
     X(META_PUT, "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)")
 
 enum write_statement {
 #define X(name, sql) WRITE_##name,
     WRITE_STATEMENTS(X)
 #undef X
-    WRITE_COUNT
+        WRITE_COUNT
 };
 
 /* Batches that a start found to be of no use, by rising id. */

@@ -4,8 +4,10 @@
  * Runs on the writing connection before any thread.  Definitions that cannot be
  * read stop the start; batches that cannot be read are reported one by one. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "storage/sqlite_engine.h"
 #include "storage/sqlite_schema.h"
 
@@ -13,6 +15,9 @@ struct recovery {
     struct engine *e;
     const struct recover_sink *sink;
     void *arg;
+    uint64_t *known; /* batches that the sink was given, by rising id */
+    size_t known_count, known_cap;
+    bool damage;
 };
 
 typedef void row_fn(struct recovery *r, sqlite3_stmt *s);
@@ -112,11 +117,22 @@ static void on_blob(struct recovery *r, sqlite3_stmt *s)
     r->sink->blob(r->arg, number(s, 0), number(s, 1));
 }
 
+static int id_cmp(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Only of batches that the sink knows: it may delete what belongs to none, and
+ * a damaged batch is to be kept. */
 static void on_deliveries(struct recovery *r, sqlite3_stmt *s)
 {
+    uint64_t id = number(s, 0);
+
     r->e->counts_used = true;
-    if (!doomed_has(&r->e->doomed, number(s, 0)))
-        r->sink->deliveries(r->arg, number(s, 0), (uint32_t)number(s, 1), (uint32_t)number(s, 2));
+    if (r->known_count && bsearch(&id, r->known, r->known_count, sizeof id, id_cmp))
+        r->sink->deliveries(r->arg, id, (uint32_t)number(s, 1), (uint32_t)number(s, 2));
 }
 
 static const struct {
@@ -137,6 +153,12 @@ static const struct {
     { "SELECT id, size FROM blob ORDER BY id", on_blob },
 };
 
+static void report_damage(struct recovery *r, uint64_t id, const char *why)
+{
+    r->damage = true;
+    r->sink->damaged(r->arg, id, why);
+}
+
 static void on_batch(struct recovery *r, sqlite3_stmt *s)
 {
     uint64_t id = number(s, 0);
@@ -144,10 +166,12 @@ static void on_batch(struct recovery *r, sqlite3_stmt *s)
     struct batch_content *summary = NULL;
 
     if (batch_summarise(slots, settled, &summary)) {
-        r->sink->damaged(r->arg, id, "slots do not match their checksum");
+        report_damage(r, id, "slots do not match their checksum");
         return;
     }
     if (!summary->transient) {
+        r->known = mem_grow(r->known, &r->known_cap, r->known_count + 1, sizeof *r->known);
+        r->known[r->known_count++] = id;
         r->sink->batch(r->arg, id, summary, settled);
         return;
     }
@@ -209,7 +233,7 @@ static enum err recover_batches(struct recovery *r)
             on_batch(r, s);
             continue;
         }
-        r->sink->damaged(r->arg, next, "a page of the database, from this batch on");
+        report_damage(r, next, "a page of the database, from this batch on");
         next = skip_damage(s, next);
         if (next == 0)
             break;
@@ -222,20 +246,29 @@ static enum err recover_batches(struct recovery *r)
     return err;
 }
 
-/* Parts whose blob was never made whole. */
-static enum err sweep_parts(struct engine *e)
+static enum err sweep(struct engine *e, const char *sql)
 {
-    static const char sql[] = "DELETE FROM part WHERE blob NOT IN (SELECT id FROM blob)";
-
     if (sqlite3_exec(e->write, sql, NULL, NULL, NULL) == SQLITE_OK)
         return OK;
     return sqlite_err(e->write, sql);
 }
 
+/* What belongs to no batch.  Not after damage: the batch may be there, unseen. */
+static enum err sweep_orphans(struct recovery *r)
+{
+    enum err err = OK;
+
+    if (r->damage)
+        return OK;
+    err = sweep(r->e, "DELETE FROM counts WHERE batch NOT IN (SELECT id FROM batch)");
+    return err ? err : sweep(r->e, "DELETE FROM settled WHERE batch NOT IN (SELECT id FROM batch)");
+}
+
 enum err sqlite_recover(struct engine *e, const struct recover_sink *sink, void *arg)
 {
-    struct recovery r = { e, sink, arg };
-    enum err err = sweep_parts(e);
+    struct recovery r = { .e = e, .sink = sink, .arg = arg };
+    /* Parts whose blob was never made whole. */
+    enum err err = sweep(e, "DELETE FROM part WHERE blob NOT IN (SELECT id FROM blob)");
 
     e->doomed.n = 0;
     e->counts_used = false;
@@ -244,8 +277,11 @@ enum err sqlite_recover(struct engine *e, const struct recover_sink *sink, void 
     if (!err)
         err = recover_batches(&r);
     if (!err)
+        err = sweep_orphans(&r);
+    if (!err)
         err = each_row(&r, "SELECT batch, slot, deliveries FROM counts ORDER BY batch, slot",
                        on_deliveries);
+    mem_free(r.known);
     if (e->doomed.n)
         log_info("store.recover", "spilled_batches_dropped=%zu", e->doomed.n);
     return err;

@@ -47,8 +47,7 @@ static enum err read_number(sqlite3 *db, const char *sql, int64_t *out)
 {
     sqlite3_stmt *s = NULL;
 
-    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK ||
-        sqlite3_step(s) != SQLITE_ROW) {
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW) {
         enum err err = sqlite_err(db, sql);
         sqlite3_finalize(s);
         return err;
@@ -111,10 +110,9 @@ enum err sqlite_schema_upgrade(sqlite3 *db, const char *path)
     if (err)
         return err;
     if (version > STEP_COUNT) {
-        engine_error_set("%s has schema version %" PRId64 ", this program knows %d", path,
-                         version, STEP_COUNT);
-        log_error("store.version", "path=%s found=%" PRId64 " known=%d", path, version,
-                  STEP_COUNT);
+        engine_error_set("%s has schema version %" PRId64 ", this program knows %d", path, version,
+                         STEP_COUNT);
+        log_error("store.version", "path=%s found=%" PRId64 " known=%d", path, version, STEP_COUNT);
         return ERR_VERSION;
     }
     for (; version < STEP_COUNT; version++) {

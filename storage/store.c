@@ -53,8 +53,7 @@ const struct engine_ops *store_engine_ops(const struct store *s)
 /* Signals are the loop's: the threads inherit a mask that keeps them all out. */
 enum err store_start(struct store *s)
 {
-    static void *(*const run[STORE_THREADS])(void *) = { store_writer, store_reader,
-                                                         store_keeper };
+    static void *(*const run[STORE_THREADS])(void *) = { store_writer, store_reader, store_keeper };
     sigset_t all, before;
 
     (void)sigfillset(&all);

@@ -167,8 +167,9 @@ static void define(struct script *s, struct commit *c)
         };
         break;
     default:
-        commit_op(c, OP_USER_PUT)->user =
-            (struct def_user){ name_of(c, "user", id % 7), name_of(c, "hash", id), BYTES("admin") };
+        commit_op(c, OP_USER_PUT)->user = (struct def_user){ name_of(c, "user", id % 7),
+                                                             name_of(c, "hash", id),
+                                                             BYTES("admin") };
     }
     if (rnd(s, 3) == 0) {
         static const enum op_kind kinds[] = { OP_VHOST_DELETE, OP_EXCHANGE_DELETE, OP_QUEUE_DELETE,

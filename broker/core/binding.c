@@ -256,6 +256,7 @@ void binding_recover(struct core *c, const struct def_binding *d)
         c->next_def_id = d->id + 1;
     if (!ends_by_id(c, d, &ends) || d->routing_key.n > TOPOLOGY_NAME_MAX_BYTES ||
         !table_valid(d->arguments) || !headers_match_kind(d->arguments, &match)) {
+        c->unusable_defs = true;
         log_error("recover.binding", "id=%" PRIu64 " why=unusable", d->id);
         return;
     }

@@ -84,8 +84,8 @@ struct client *client_get(const struct core *c, client_id id); /* CHECKs that it
 /* This client's doing is part of the commit being gathered. */
 void client_did(struct core *c, struct client *cl);
 
-/* A rejection of this client is put off until the batch's content is here, and so
- * are the confirms that come after it. */
+/* The newest deferred doing of the batch is this client's: its confirms from now
+ * on wait until it is done. */
 void client_defer(struct client *cl, struct batch *b);
 void client_deferred_done(struct core *c, client_id id);
 

@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "broker/core/compact_merge.h"
 #include "broker/core/state.h"
 
 enum {
@@ -187,12 +186,18 @@ void compact_step(struct core *c)
     }
     if (!compact_ready(c))
         return;
-    leave_out_unusable(c);
-    compact_merge(c, k->source, k->source_count);
+    if (!k->merge.entry) {
+        leave_out_unusable(c);
+        compact_merge_begin(c, &k->merge, k->source, k->source_count);
+    }
+    if (compact_merge_step(c, &k->merge, k->source))
+        return;
+    compact_merge_end(&k->merge);
     unpin_all(c);
 }
 
 void compact_fini(struct core *c)
 {
+    compact_merge_end(&c->compact.merge);
     mem_free(c->compact.source);
 }

@@ -12,6 +12,7 @@
 #define CORE_COMPACT_H
 
 #include "base/list.h"
+#include "broker/core/compact_merge.h"
 #include "broker/core/core.h"
 
 struct batch;
@@ -22,6 +23,7 @@ struct compact {
     struct batch **source;       /* the window at work; pinned in memory */
     size_t source_count, source_cap;
     size_t loading;              /* of these not here yet */
+    struct merge merge;          /* of the window, a step a commit */
 };
 
 /* A batch has been written, recovered, or settled in part: is it a candidate? */

@@ -1,75 +1,113 @@
 // SPDX-License-Identifier: MIT
 #include "broker/core/compact_merge.h"
 
-#include <stdlib.h>
-
 #include "base/check.h"
 #include "base/mem.h"
 #include "broker/core/state.h"
 
-/* What is being written. */
-struct merge {
+enum { STEP_SLOTS = 4096 };
+
+/* The batch being written. */
+struct output {
     struct core *c;
-    struct batch *to;          /* NULL: none open */
+    struct batch *to;      /* NULL: none open */
     struct record_routes routes;
-    struct span *last;         /* the span being filled, NULL: begin one */
+    struct span *last;     /* the span being filled, NULL: begin one */
+    bool full;
 };
 
-static int by_place(const void *a, const void *b)
+static struct span *span_of(struct batch **source, const struct merge_entry *e)
 {
-    const struct span *x = *(struct span *const *)a, *y = *(struct span *const *)b;
+    struct batch *b = source[e->source];
 
-    if (x->queue->id != y->queue->id)
-        return x->queue->id < y->queue->id ? -1 : 1;
-    if (x->priority != y->priority)
-        return x->priority < y->priority ? -1 : 1;
-    return (x->first_seq > y->first_seq) - (x->first_seq < y->first_seq);
+    return b ? b->span[e->group] : NULL;
 }
 
-static struct span **collect(struct batch **source, size_t count, size_t *n_out)
+static bool in_order(const struct span *a, const struct span *b)
 {
-    struct span **all;
+    if (a->priority != b->priority)
+        return a->priority < b->priority;
+    return a->first_seq <= b->first_seq;
+}
+
+/* Appends to the chain of the queue; sources mostly come in order of seq. */
+static void chain(struct merge *m, struct batch **source, uint32_t i)
+{
+    struct span *s = span_of(source, &m->entry[i]);
+    struct queue *q = s->queue;
+
+    m->entry[i].next = SLOT_NONE;
+    if (q->merge_first == SLOT_NONE) {
+        q->merge_first = q->merge_last = i;
+    } else if (in_order(span_of(source, &m->entry[q->merge_last]), s)) {
+        m->entry[q->merge_last].next = i;
+        q->merge_last = i;
+    } else {
+        uint32_t *at = &q->merge_first;
+
+        while (in_order(span_of(source, &m->entry[*at]), s))
+            at = &m->entry[*at].next;
+        m->entry[i].next = *at;
+        *at = i;
+    }
+}
+
+static void flatten(struct merge *m, struct batch **source)
+{
     size_t n = 0;
 
-    for (size_t i = 0; i < count; i++)
-        n += source[i] ? source[i]->span_count : 0;
-    all = mem_array(n, sizeof *all);
-    n = 0;
-    for (size_t i = 0; i < count; i++)
-        for (uint32_t k = 0; source[i] && k < source[i]->span_count; k++)
-            if (source[i]->span[k]->queue)
-                all[n++] = source[i]->span[k];
-    qsort(all, n, sizeof *all, by_place);
-    *n_out = n;
-    return all;
+    for (size_t i = 0; i < m->count; i++) {
+        struct queue *q = span_of(source, &m->entry[i])->queue;
+
+        for (uint32_t at = q->merge_first; at != SLOT_NONE; at = m->entry[at].next)
+            m->order[n++] = at;
+        q->merge_first = q->merge_last = SLOT_NONE;
+    }
+    CHECK(n == m->count);
 }
 
-static void close_batch(struct merge *m)
+void compact_merge_begin(struct core *c, struct merge *m, struct batch **source, size_t count)
 {
-    if (m->to)
-        retain_count_memory(m->c, m->to);
-    m->to = NULL;
+    size_t spans = 0;
+
+    (void)c;
+    for (size_t i = 0; i < count; i++)
+        spans += source[i] ? source[i]->span_count : 0;
+    m->entry = mem_array(spans, sizeof *m->entry);
+    m->order = mem_array(spans, sizeof *m->order);
+    m->count = m->at = 0;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; source[i] && k < source[i]->span_count; k++) {
+            if (!source[i]->span[k]->queue)
+                continue;
+            m->entry[m->count] = (struct merge_entry){ .source = i, .group = k };
+            chain(m, source, (uint32_t)m->count++);
+        }
+    flatten(m, source);
 }
 
-static void open_batch(struct merge *m)
+void compact_merge_end(struct merge *m)
 {
-    struct core *c = m->c;
+    mem_free(m->entry);
+    mem_free(m->order);
+    *m = (struct merge){ 0 };
+}
 
-    close_batch(m);
+static void open_batch(struct output *o)
+{
+    struct core *c = o->c;
     struct batch *b = retain_new_batch(c, c->retain.next_id++);
 
     b->content = batch_content_new(c->now_ms, false);
     b->state = BATCH_CLOSED;
     b->rewritten = true;
     list_push_back(&c->retain.closed, &b->in_lru);
-    m->routes = (struct record_routes){ 0 };
-    m->to = b;
-    m->last = NULL;
+    o->to = b;
 }
 
-static void open_span(struct merge *m, struct span *from)
+static void open_span(struct output *m, struct span *from)
 {
-    struct span *s = mem_new(struct span);
+    struct span *s = span_new(m->c);
 
     s->queue = from->queue;
     s->priority = from->priority;
@@ -80,14 +118,7 @@ static void open_span(struct merge *m, struct span *from)
     m->last = s;
 }
 
-static bool full(const struct batch *b, size_t more)
-{
-    return b->content->bodies.n > 0 &&
-           (b->content->bodies.n + more > BATCH_BODIES_MAX_BYTES ||
-            b->content->slot_count >= BATCH_SLOTS_MAX);
-}
-
-static void move_slot(struct merge *m, struct span *from, uint32_t i)
+static void move_slot(struct output *m, struct span *from, uint32_t i)
 {
     struct core *c = m->c;
     const struct batch_content *old = from->batch->content;
@@ -96,7 +127,7 @@ static void move_slot(struct merge *m, struct span *from, uint32_t i)
     struct message message;
 
     CHECK(record_get(buf_view(&old->bodies), at->record, &message, NULL));
-    if (!m->to || full(m->to, message.body.n + message.props.n))
+    if (!m->to)
         open_batch(m);
     if (!m->last)
         open_span(m, from);
@@ -127,7 +158,7 @@ static void move_slot(struct merge *m, struct span *from, uint32_t i)
     op->count = returns;
 }
 
-static void move_span(struct merge *m, struct span *from)
+static void move_span(struct output *m, struct span *from)
 {
     struct core *c = m->c;
     struct batch *old = from->batch;
@@ -135,15 +166,18 @@ static void move_span(struct merge *m, struct span *from)
     struct lane *l = queue_lane(from->queue, from->priority);
     struct list *before = from->in_lane.prev;
 
-    for (uint32_t i = from->first_slot; i != SLOT_NONE; i = content->slot[i].next)
-        if (!retain_is_settled(old, i))
-            move_slot(m, from, i);
+    /* The rest of the batch may stay for a while: its bits tell what has left. */
+    for (uint32_t i = from->first_slot; i != SLOT_NONE; i = content->slot[i].next) {
+        if (retain_is_settled(old, i))
+            continue;
+        move_slot(m, from, i);
+        retain_set_settled(c, old, i);
+    }
     /* Split over several batches, the first of them leads. */
     if (l->head == from)
         l->head = before->next == &from->in_lane
                       ? m->last
                       : container_of(before->next, struct span, in_lane);
-    old->live -= from->live;
     from->live = 0;
     from->live_bytes = 0;
     span_unlink(c, from);
@@ -151,24 +185,46 @@ static void move_span(struct merge *m, struct span *from)
 }
 
 /* Does `s` come right after the span being filled, in the same lane? */
-static bool follows(const struct merge *m, const struct span *s)
+static bool follows(const struct output *m, const struct span *s)
 {
     return m->last && m->last->queue == s->queue && m->last->priority == s->priority &&
            m->last->in_lane.next == &s->in_lane;
 }
 
-void compact_merge(struct core *c, struct batch **source, size_t count)
+/* Room for the whole span: a span is not torn. */
+static bool has_room(const struct output *o, const struct span *s)
 {
-    struct merge m = { .c = c };
-    size_t n;
-    struct span **all = collect(source, count, &n);
+    const struct batch_content *to = o->to ? o->to->content : NULL;
 
-    for (size_t i = 0; i < n; i++) {
-        if (!follows(&m, all[i]))
-            m.last = NULL;
-        move_span(&m, all[i]);
+    return !to || (to->slot_count + s->live <= STEP_SLOTS &&
+                   to->bodies.n + s->live_bytes + (size_t)s->live * 64 <= BATCH_BODIES_MAX_BYTES);
+}
+
+static bool movable(const struct span *s)
+{
+    return s && s->queue && s->taken == 0 && s->live > 0 && s->batch->content &&
+           s->batch->state == BATCH_STORED && s->batch->deferred_count == 0;
+}
+
+bool compact_merge_step(struct core *c, struct merge *m, struct batch **source)
+{
+    struct output o = { .c = c };
+
+    for (; m->at < m->count; m->at++) {
+        struct span *s = span_of(source, &m->entry[m->order[m->at]]);
+
+        if (!movable(s)) {
+            o.last = NULL;
+            continue;
+        }
+        if (!has_room(&o, s))
+            break;
+        if (!follows(&o, s))
+            o.last = NULL;
+        move_span(&o, s);
+        c->stats.compacted++;
     }
-    close_batch(&m);
-    mem_free(all);
-    c->stats.compacted += n;
+    if (o.to)
+        retain_count_memory(c, o.to);
+    return m->at < m->count;
 }

@@ -23,6 +23,7 @@ struct core *core_new(const struct core_options *o)
     list_init(&c->marking);
     list_init(&c->holding);
     list_init(&c->done_txs);
+    list_init(&c->spare_spans);
     list_init(&c->compact.small);
     list_init(&c->compact.sparse);
     list_init(&c->retain.closed);
@@ -43,6 +44,14 @@ static void free_clients(struct core *c)
     slots_fini(&c->consumers);
 }
 
+static void free_spare_spans(struct core *c)
+{
+    struct list *node;
+
+    while ((node = list_pop(&c->spare_spans)))
+        mem_free(container_of(node, struct span, in_lane));
+}
+
 void core_free(struct core **cp)
 {
     struct core *c = *cp;
@@ -55,6 +64,7 @@ void core_free(struct core **cp)
     retain_fini(c);
     compact_fini(c);
     blob_fini(c);
+    free_spare_spans(c);
     for (size_t at = 0; (v = map_next(&c->vhosts, &at));)
         vhost_free(c, v);
     users_free(c);
@@ -157,7 +167,9 @@ uint64_t core_next_at_ms(const struct core *c)
     const struct heap_node *timer = heap_min(&c->timers), *due = heap_min(&c->due);
     uint64_t at = UINT64_MAX;
 
-    if (!list_empty(&c->dirty) || c->effect_count > 0 || compact_ready(c))
+    if (!list_empty(&c->dirty) || c->effect_count > 0 )
+        return 0;
+    if (compact_ready(c) && c->sealed_number == c->committed_number)
         return 0;
     if (timer)
         at = timer->key;

@@ -47,6 +47,10 @@ void core_free(struct core **c);
  * next commit, which must be on disk before listeners open. */
 extern const struct recover_sink core_recover_sink;
 void core_recovered(struct core *c, uint64_t now_ms);
+/* False: definitions on disk make no sense (the log has them).  Then the caller
+ * stops before core_recovered: messages of queues that seem not to be there
+ * would be deleted. */
+bool core_recover_ok(const struct core *c);
 uint64_t core_boot(const struct core *c);
 /* The last commit of a clean stop. */
 void core_stopping(struct core *c);

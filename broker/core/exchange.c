@@ -304,6 +304,7 @@ void exchange_recover(struct core *c, const struct def_exchange *d)
 
     if (!v || !type_find(d->type, &s.type) || !alternate_get(d->arguments, &s) ||
         exchange_find(v, d->name)) {
+        c->unusable_defs = true;
         log_error("recover.exchange", "id=%" PRIu64 " name=%s why=unusable", d->id,
                   log_text(d->name).s);
         return;

@@ -49,7 +49,7 @@ static bool span_holds(const struct span *s)
     }
     HOLDS(seen <= s->count && live == s->live && taken == s->taken);
     HOLDS(bytes == s->live_bytes);
-    HOLDS(s->purge || !ready_before_cursor);
+    HOLDS(!ready_before_cursor && !s->purge);
     return true;
 }
 

@@ -28,16 +28,41 @@ static uint32_t span_ready(const struct span *s)
     return s->live - s->taken;
 }
 
+/* A publish to many queues makes a span for each: they are used again. */
+enum { SPAN_SPARES = 4096 };
+
+struct span *span_new(struct core *c)
+{
+    struct list *node = list_pop(&c->spare_spans);
+
+    if (!node)
+        return mem_new(struct span);
+    c->spare_span_count--;
+    struct span *s = container_of(node, struct span, in_lane);
+    *s = (struct span){ 0 };
+    return s;
+}
+
+void span_free(struct core *c, struct span *s)
+{
+    if (c->spare_span_count == SPAN_SPARES) {
+        mem_free(s);
+        return;
+    }
+    list_push_front(&c->spare_spans, &s->in_lane);
+    c->spare_span_count++;
+}
+
 /* The span of the open batch that may take one more slot of this lane: only the
  * last of the lane, or order would be lost between durable and transient. */
-static struct span *lane_tail(struct queue *q, struct batch *b, uint8_t priority)
+static struct span *lane_tail(struct core *c, struct queue *q, struct batch *b, uint8_t priority)
 {
     struct lane *l = queue_lane(q, priority);
     struct span *s = l->open[b->transient];
 
     if (s && s->batch == b && l->spans.prev == &s->in_lane)
         return s;
-    s = mem_new(struct span);
+    s = span_new(c);
     s->queue = q;
     s->priority = priority;
     s->first_seq = q->next_seq;
@@ -59,7 +84,7 @@ static void lane_has_ready(struct queue *q, struct span *s)
 void queue_push(struct core *c, struct queue *q, struct batch *b, uint32_t record,
                 const struct publish *p, uint64_t at_ms, uint8_t priority)
 {
-    struct span *s = lane_tail(q, b, priority < q->args.max_priority ? priority
+    struct span *s = lane_tail(c, q, b, priority < q->args.max_priority ? priority
                                                                       : q->args.max_priority);
     uint32_t bytes = (uint32_t)p->m.body_size;
     uint32_t slot = batch_add_slot(b->content, s->group, q->next_seq, at_ms, record, bytes);
@@ -242,11 +267,12 @@ void span_unlink(struct core *c, struct span *s)
     s->queue = NULL;
 }
 
-static void purge_span(struct core *c, struct span *s)
+void span_purge(struct core *c, struct span *s)
 {
     struct batch *b = s->batch;
     const struct slot *slots = b->content->slot;
 
+    s->purge = false;
     for (uint32_t i = s->first_slot; i != SLOT_NONE && s->queue;) {
         uint32_t next = slots[i].next;
 
@@ -260,18 +286,13 @@ void span_loaded(struct core *c, struct span *s)
 {
     struct queue *q = s->queue;
 
-    if (s->purge) {
-        s->purge = false;
-        purge_span(c, s);
-        return;
-    }
     if (s->due && !heap_has(&s->due->node))
         heap_push(&c->due, &s->due->node, c->now_ms);
     if (q->waiting)
         queue_touch(c, q);
 }
 
-static uint64_t purge_lane(struct core *c, struct lane *l)
+static uint64_t purge_lane(struct core *c, struct client *cl, struct lane *l)
 {
     uint64_t count = 0;
 
@@ -280,21 +301,22 @@ static uint64_t purge_lane(struct core *c, struct lane *l)
 
         count += span_ready(s);
         if (s->batch->content) {
-            purge_span(c, s);
+            span_purge(c, s);
         } else if (span_ready(s) > 0) {
             s->purge = true;
-            retain_want(c, s->batch);
+            retain_defer(c, s->batch, &(struct deferred){ .kind = DEFER_PURGE, .span = s });
+            client_defer(cl, s->batch);
         }
     }
     return count;
 }
 
-uint64_t queue_purge(struct core *c, struct queue *q)
+uint64_t queue_purge(struct core *c, struct client *cl, struct queue *q)
 {
     uint64_t count = 0;
 
     for (unsigned i = 0; i <= q->args.max_priority; i++)
-        count += purge_lane(c, &q->lane[i]);
+        count += purge_lane(c, cl, &q->lane[i]);
     return count;
 }
 

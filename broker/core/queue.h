@@ -22,6 +22,7 @@
 #include "broker/core/deadletter.h"
 #include "broker/core/queue_args.h"
 
+struct client;
 struct consumer;
 struct vhost;
 
@@ -53,31 +54,35 @@ struct lane {
 };
 
 struct queue {
-    uint64_t id;
-    struct vhost *vhost;
-    char *name;
+    /* What every publish touches, side by side. */
+    uint64_t routed;           /* see struct routed */
+    struct lane *lane;         /* args.max_priority + 1, lowest first */
+    uint64_t next_seq, ready, ready_bytes;
+    struct list dirty;         /* in core->dirty */
     bool durable, auto_delete, exclusive, delay;
     bool consumed;             /* stored: a consumer was attached since a clean stop */
-    uint64_t consumed_commit;  /* which stores that */
     bool maybe_redelivered;    /* recovered after a crash with a consumer attached */
     bool waiting;              /* for a batch to be loaded */
     bool deleted;
+    struct queue_args args;
+
+    uint64_t id;
+    struct vhost *vhost;
+    char *name;
     client_id owner;           /* exclusive */
     struct buf arguments;
-    struct queue_args args;
-    struct lane *lane;         /* args.max_priority + 1, lowest first */
-    uint64_t next_seq, recovered_seq; /* seq below recovered_seq: from an earlier run */
-    uint64_t ready, unacked, ready_bytes;
+    uint64_t recovered_seq;    /* seq below it: from an earlier run */
+    uint64_t unacked;
     struct list consumers;     /* struct consumer.in_queue, in order of arrival */
     struct list able;          /* struct consumer.in_able: have credit; highest priority first */
     struct list gets;          /* struct get: basic.get waiting */
     struct list bindings;      /* struct binding.in_target */
     struct list in_owner;      /* exclusive: in the client's list */
-    struct list dirty;         /* in core->dirty */
     struct heap_node timer;    /* x-expires, in core->timers */
+    uint64_t consumed_commit;  /* which stores `consumed` */
     uint64_t used_ms;          /* last declare, get or consumer */
     uint32_t consumer_count;
-    uint64_t routed;           /* see struct routed */
+    uint32_t merge_first, merge_last; /* compact_merge.c: SLOT_NONE between uses */
 };
 
 struct lane *queue_lane(struct queue *q, uint8_t priority);
@@ -108,8 +113,11 @@ void queue_settle(struct core *c, struct span *s, uint32_t slot, uint32_t bytes,
 bool queue_drop(struct core *c, struct span *s, uint32_t slot, uint32_t bytes, bool taken,
                 enum death why);
 
-/* Removes everything ready; returns how many. */
-uint64_t queue_purge(struct core *c, struct queue *q);
+/* Removes everything ready; returns how many.  What is on disk alone goes once it
+ * is here; the client's confirms wait for that. */
+uint64_t queue_purge(struct core *c, struct client *cl, struct queue *q);
+/* The same for what the span holds; its content is here. */
+void span_purge(struct core *c, struct span *s);
 
 /* The queue goes, with bindings, consumers and messages. */
 void queue_delete(struct core *c, struct queue *q);
@@ -128,6 +136,9 @@ void queue_run_timers(struct core *c);
 void queue_recover(struct core *c, const struct def_queue *d);
 /* After all batches: orders spans, counts. */
 void queue_recovered(struct core *c, struct queue *q);
+
+struct span *span_new(struct core *c);
+void span_free(struct core *c, struct span *s);
 
 /* The span holds nothing of its queue any more, or the queue goes. */
 void span_unlink(struct core *c, struct span *s);

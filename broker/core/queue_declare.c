@@ -46,6 +46,7 @@ static struct queue *queue_new(struct core *c, struct vhost *v, uint64_t id, str
     for (unsigned i = 0; i <= q->args.max_priority; i++)
         list_init(&q->lane[i].spans);
     q->next_seq = c->boot << 40 | 1;
+    q->merge_first = q->merge_last = SLOT_NONE;
     list_init(&q->consumers);
     list_init(&q->able);
     list_init(&q->gets);
@@ -201,7 +202,7 @@ enum err core_queue_purge(struct core *c, client_id id, struct bytes name, uint6
 
     if (e != OK)
         return e;
-    *count = queue_purge(c, q);
+    *count = queue_purge(c, client_get(c, id), q);
     client_did(c, client_get(c, id));
     return OK;
 }
@@ -247,6 +248,7 @@ void queue_recover(struct core *c, const struct def_queue *d)
     struct vhost *v = map_get(&c->vhost_by_id, map_key_u64(&d->vhost_id));
 
     if (!v || queue_find(v, d->name)) {
+        c->unusable_defs = true;
         log_error("recover.queue", "id=%llu why=\"no vhost, or the name is taken\"",
                   (unsigned long long)d->id);
         return;

@@ -47,9 +47,9 @@ static void on_blob(void *arg, uint64_t blob_id, uint64_t size)
     blob_recover(arg, blob_id, size);
 }
 
-static struct span *span_from(const struct group *g, struct queue *q, struct batch *b)
+static struct span *span_from(struct core *c, const struct group *g, struct queue *q, struct batch *b)
 {
-    struct span *s = mem_new(struct span);
+    struct span *s = span_new(c);
 
     list_init(&s->in_lane);
     s->batch = b;
@@ -71,7 +71,7 @@ static struct span *span_from(const struct group *g, struct queue *q, struct bat
 static void add_span(struct core *c, struct batch *b, const struct group *g)
 {
     struct queue *q = map_get(&c->queue_by_id, map_key_u64(&g->queue_id));
-    struct span *s = span_from(g, q, b);
+    struct span *s = span_from(c, g, q, b);
 
     b->span[b->span_count++] = s;
     if (!s->queue)
@@ -164,6 +164,11 @@ static void put_boot(struct core *c, bool clean)
 
     op->id = c->boot;
     op->flag = clean;
+}
+
+bool core_recover_ok(const struct core *c)
+{
+    return !c->unusable_defs;
 }
 
 void core_recovered(struct core *c, uint64_t now_ms)

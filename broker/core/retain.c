@@ -97,7 +97,7 @@ static void batch_free(struct core *c, struct batch *b)
     CHECK(b->state != BATCH_SEALED && b->taken == 0);
     for (uint32_t i = 0; i < b->span_count; i++) {
         span_unlink(c, b->span[i]);
-        mem_free(b->span[i]);
+        span_free(c, b->span[i]);
     }
     compact_forget(c, b);
     map_remove(&c->retain.by_id, map_key_u64(&b->id));

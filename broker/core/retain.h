@@ -30,8 +30,15 @@ struct returned {
     uint32_t slot, count;
 };
 
-/* A slot that is to be dead-lettered, but its content is on disk. */
+enum deferred_kind {
+    DEFER_DROP,   /* a slot that is to be dead-lettered */
+    DEFER_RETURN, /* a slot that comes back to a span that is to be purged */
+    DEFER_PURGE   /* what is ready in the span */
+};
+
+/* To be done, in order, when the batch's content is here. */
 struct deferred {
+    enum deferred_kind kind;
     struct span *span;
     uint32_t slot, bytes;
     bool taken;

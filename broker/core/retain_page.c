@@ -130,6 +130,22 @@ static void attach(struct core *c, struct batch *b, struct load *l)
     }
 }
 
+static void do_deferred(struct core *c, const struct deferred *d)
+{
+    switch (d->kind) {
+    case DEFER_DROP:
+        CHECK(queue_drop(c, d->span, d->slot, d->bytes, d->taken, d->why));
+        break;
+    case DEFER_RETURN:
+        queue_put_back(c, d->span, d->slot, d->bytes);
+        break;
+    case DEFER_PURGE:
+        if (d->span->queue)
+            span_purge(c, d->span);
+        break;
+    }
+}
+
 static void run_deferred(struct core *c, struct batch *b)
 {
     struct deferred *list = b->deferred;
@@ -138,8 +154,7 @@ static void run_deferred(struct core *c, struct batch *b)
     b->deferred = NULL;
     b->deferred_count = b->deferred_cap = 0;
     for (size_t i = 0; i < count; i++) {
-        CHECK(queue_drop(c, list[i].span, list[i].slot, list[i].bytes, list[i].taken,
-                         list[i].why));
+        do_deferred(c, &list[i]);
         client_deferred_done(c, list[i].client);
     }
     mem_free(list);

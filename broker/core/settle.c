@@ -9,7 +9,7 @@ static bool over_delivery_limit(const struct queue *q, const struct batch *b, ui
     return q && q->args.has_delivery_limit && retain_returns(b, slot) > q->args.delivery_limit;
 }
 
-/* False: it waits to be dead-lettered. */
+/* False: it waits for the batch's content. */
 static bool give_back(struct core *c, struct span *s, uint32_t slot, uint32_t bytes)
 {
     struct queue *q = s->queue;
@@ -19,8 +19,14 @@ static bool give_back(struct core *c, struct span *s, uint32_t slot, uint32_t by
         retain_count_return(c, s->batch, slot);
     if (over_delivery_limit(q, s->batch, slot))
         return queue_drop(c, s, slot, bytes, true, DEATH_DELIVERY_LIMIT);
-    queue_put_back(c, s, slot, bytes);
-    return true;
+    if (!s->purge) {
+        queue_put_back(c, s, slot, bytes);
+        return true;
+    }
+    /* It was not ready when the queue was purged, so it must not go with the rest. */
+    retain_defer(c, s->batch, &(struct deferred){
+        .kind = DEFER_RETURN, .span = s, .slot = slot, .bytes = bytes, .taken = true });
+    return false;
 }
 
 void delivery_settle(struct core *c, struct client *cl, struct ledger *l, struct delivery *d,

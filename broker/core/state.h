@@ -32,6 +32,8 @@ struct core {
     struct slots clients, consumers;
     struct routed routed;
 
+    struct list spare_spans; /* struct span.in_lane, to be used again */
+    size_t spare_span_count;
     struct list dirty;       /* struct queue.dirty */
     struct list marking;     /* struct queue.dirty: until queue.consumed_commit is on disk */
     struct heap timers;      /* struct queue.timer, by ms */
@@ -57,6 +59,7 @@ struct core {
 
     uint64_t disk_free_bytes;
     bool disk_low;
+    bool unusable_defs;      /* recovery met definitions that make no sense */
     struct list done_txs;    /* their returned messages live to the end of the turn */
     struct log_limit dead_log; /* faults that every message of a queue may repeat */
     struct buf scratch, scratch2;

@@ -78,10 +78,13 @@ SIM_SRC  := $(wildcard tests/sim/*.c)
 SPEC_SRC := $(wildcard tests/spec/*.c)
 FUZZ     := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 30
-# tests/system and tests/bench: each .c is a program, each preload_*.c a library for LD_PRELOAD.
-HELPERS  := $(wildcard tests/system/*.c tests/bench/*.c)
-HELPERS  := $(patsubst tests/%.c,$(BIN)/%,$(filter-out tests/system/preload_%.c,$(HELPERS))) \
-	$(patsubst tests/%.c,$(BIN)/%.so,$(wildcard tests/system/preload_*.c))
+# tests/system and tests/bench: each .c is a program, each preload_*.c a library for LD_PRELOAD;
+# load*.c together are bench/load.
+LOAD_SRC := $(wildcard tests/bench/load*.c)
+PRELOAD  := $(wildcard tests/system/preload_*.c tests/bench/preload_*.c)
+HELPERS  := $(filter-out $(PRELOAD) $(LOAD_SRC),$(wildcard tests/system/*.c tests/bench/*.c)) \
+	$(if $(LOAD_SRC),tests/bench/load.c)
+HELPERS  := $(HELPERS:tests/%.c=$(BIN)/%) $(PRELOAD:tests/%.c=$(BIN)/%.so)
 
 LODGED := $(if $(wildcard broker/main.c),$(BIN)/lodged)
 LODGE  := $(if $(CMD),$(BIN)/lodge)
@@ -160,13 +163,14 @@ $(BIN)/spec: $(call obj,$(SPEC_SRC))
 $(BIN)/fuzz_%: $O/tests/fuzz/fuzz_%.o $(TEST_LIB) $(ARCHIVES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $< $(call group,$(filter %.a,$^)) $(LIBS) -o $@
 
-$(BIN)/system/%.so: tests/system/%.c $O/flags
+$(PRELOAD:tests/%.c=$(BIN)/%.so): $(BIN)/%.so: tests/%.c $O/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -shared $< -ldl -o $@
 
+$(BIN)/bench/load: $(call obj,$(LOAD_SRC))
 $(filter-out %.so,$(HELPERS)): $(BIN)/%: $O/tests/%.o $(TEST_LIB) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $< $(call group,$(filter %.a,$^)) $(LIBS) -o $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(call group,$(filter %.a,$^)) $(LIBS) -o $@
 
 PROGRAMS := $(if $(SIM_SRC),$(BIN)/sim) $(if $(SPEC_SRC),$(BIN)/spec) $(if $(UNIT),$(BIN)/unit) \
 	$(HELPERS)
@@ -200,8 +204,8 @@ cov:  ## coverage of the unit tests, in build/cov/html
 		--exclude-lines-by-pattern '.*CHECK_UNREACHABLE.*' >$(BUILD)/cov/summary
 	@tail -n 5 $(BUILD)/cov/summary
 
-bench: programs  ## speed, beside the peers that are installed
-	tests/bench/run $(BIN)
+bench: all $(HELPERS)  ## speed, beside the peers that are installed (BENCH="--quick" for a minute)
+	tests/bench/run $(BIN) $(BENCH)
 
 # --- manners -----------------------------------------------------------------------
 C_FILES  := $(foreach d,base proto storage broker client config tests,$(wildcard $(addprefix $d/, \

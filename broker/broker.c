@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <poll.h>
+#include <sys/statvfs.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -57,6 +58,24 @@ void broker_flush(struct broker *b)
     }
 }
 
+enum { DISK_LOOK_MS = 1000 };
+
+static void look_at_disk(struct broker *b)
+{
+    struct statvfs fs;
+
+    b->disk_look_ms = b->env.now_mono_ms + DISK_LOOK_MS;
+    if (statvfs(b->settings.data.s, &fs) == 0)
+        core_disk_free(b->core, (uint64_t)fs.f_bavail * fs.f_frsize);
+}
+
+/* While publishes are refused there may be no commits, which tell of it otherwise. */
+static void await_disk(struct broker *b)
+{
+    if (core_pressure(b->core) == CORE_PRESSURE_DISK && b->env.now_mono_ms >= b->disk_look_ms)
+        look_at_disk(b);
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -71,6 +90,8 @@ static uint64_t next_at_ms(const struct broker *b)
 
     if (b->state != BROKER_RUNNING)
         at = least(at, b->stop_at_ms);
+    if (core_pressure(b->core) == CORE_PRESSURE_DISK)
+        at = least(at, b->disk_look_ms);
     if (core_at != UINT64_MAX)
         at = least(at, core_at > b->env.now_ms ? now + (core_at - b->env.now_ms) : now);
     return at;
@@ -106,6 +127,7 @@ void broker_turn_end(struct broker *b)
 
     net_clock(b->net);
     (void)session_run_wakes(env);
+    await_disk(b);
     net_pressure(b->net, core_pressure(b->core) == CORE_PRESSURE_MEMORY);
     net_feed(b->net);
     core_turn(b->core, env->now_ms);

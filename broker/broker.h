@@ -34,6 +34,7 @@ struct broker {
     bool again;           /* the next turn comes at once */
     enum broker_state state;
     uint64_t stop_at_ms; /* monotonic: patience ends */
+    uint64_t disk_look_ms; /* monotonic: while it is full, look again by then */
 };
 
 /* Comes up; 0, or the exit status after a log line said why not.  `started_ns`

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/notify.h"
+#include "broker/spare.h"
 #include "config/options.h"
 
 enum {
@@ -222,10 +223,16 @@ static enum err recover(struct broker *b)
     b->core = core_new(&o);
     b->env.core = b->core;
     enum err e = store_engine_ops(b->store)->recover(engine, &core_recover_sink, b->core);
+    const char *detail = engine_error(engine);
+    if (e == OK && !core_recover_ok(b->core)) {
+        e = ERR_CORRUPT;
+        detail = "definitions make no sense, see above; nothing was changed";
+    }
     if (e == OK)
         core_recovered(b->core, clock_wall_ms());
     else
-        log_error("store.recover", "error=\"%s\" detail=\"%s\"", err_text(e), engine_error(engine));
+        log_error("store.recover", "data=%s error=\"%s\" detail=\"%s\"",
+                  log_text(bytes_str(b->settings.data.s)).s, err_text(e), detail);
     return e;
 }
 
@@ -323,6 +330,8 @@ int broker_start(struct broker *b, uint64_t started_ns)
     if (e == ERR_LOCKED)
         return EX_TEMPFAIL;
     broker_use_settings(b);
+    if (e == OK)
+        spare_take(b->settings.data.s);
     if (e != OK || open_loop(b) != OK || open_data(b) != OK)
         return EX_IOERR;
     watch_all(b);
@@ -341,6 +350,8 @@ void broker_fini(struct broker *b)
     auth_free(&b->auth);
     if (b->store)
         store_close(&b->store);
+    if (b->state == BROKER_ENDED)
+        spare_leave(b->settings.data.s);
     core_free(&b->core);
     heap_fini(&b->env.wakes);
     if (b->has_events) {

@@ -18,6 +18,8 @@
 
 enum { PAGE_BYTES = 8192, BUSY_MS = 10000, DOOMED_PER_COMMIT = 8 };
 enum { DEFAULT_CHECKPOINT_BYTES = 64 * 1024 * 1024, DEFAULT_CACHE_BYTES = 64 * 1024 * 1024 };
+enum { LEAST_FILE_BYTES = 512 }; /* SQLite takes what is shorter for a new file */
+#define PLENTY_BYTES (UINT64_C(16) << 30)
 enum { LEAST_CACHE_BYTES = 1024 * 1024, SMALL_CACHE_BYTES = 2 * 1024 * 1024 };
 
 static enum err err_of_errno(const char *doing, const char *path)
@@ -25,6 +27,18 @@ static enum err err_of_errno(const char *doing, const char *path)
     engine_error_set("%s %s: %s", doing, path, strerror(errno));
     log_error("store.open", "path=%s err=\"%s: %s\"", path, doing, strerror(errno));
     return ERR_IO;
+}
+
+static enum err check_length(int fd, const char *path)
+{
+    struct stat s;
+
+    if (fstat(fd, &s) != 0)
+        return err_of_errno("stat", path);
+    if (s.st_size == 0 || s.st_size >= LEAST_FILE_BYTES)
+        return OK;
+    engine_error_set("%s is cut short: %jd bytes", path, (intmax_t)s.st_size);
+    return ERR_CORRUPT;
 }
 
 /* The file is made here, for its mode and for the sync of the directory: SQLite
@@ -41,6 +55,8 @@ static enum err make_file(const struct engine *e)
         err = err_of_errno("chmod", e->path);
     else if (dir < 0 || fsync(dir) != 0)
         err = err_of_errno("sync", e->dir);
+    else
+        err = check_length(fd, e->path);
     if (fd >= 0)
         close(fd);
     if (dir >= 0)
@@ -126,9 +142,12 @@ static enum err prepare_all(struct engine *e)
     for (size_t i = 0; !err && i < WRITE_COUNT; i++)
         err = prepare(e->write, sql[i], &e->statement[i]);
     if (!err)
+        err = prepare(e->write, "PRAGMA freelist_count", &e->freelist);
+    if (!err)
         err = prepare(e->read, "SELECT slots, bodies FROM batch WHERE id=?1", &e->load_batch);
     if (!err)
-        err = prepare(e->read, "SELECT data FROM part WHERE blob=?1 AND idx=?2", &e->load_part);
+        err = prepare(e->read, "SELECT data, checksum FROM part WHERE blob=?1 AND idx=?2",
+                      &e->load_part);
     return err;
 }
 
@@ -181,6 +200,7 @@ static void engine_sqlite_close(struct engine **out)
         return;
     sqlite3_finalize(e->load_batch);
     sqlite3_finalize(e->load_part);
+    sqlite3_finalize(e->freelist);
     sqlite3_close(e->read);
     sqlite3_close(e->tidy);
     for (size_t i = 0; i < WRITE_COUNT; i++)
@@ -224,12 +244,27 @@ static enum err engine_sqlite_open(const struct engine_options *o, struct engine
     return OK;
 }
 
+/* Pages of the file that hold nothing. */
+static uint64_t unused_bytes(const struct engine *e)
+{
+    uint64_t pages = 0;
+
+    if (sqlite3_step(e->freelist) == SQLITE_ROW)
+        pages = (uint64_t)sqlite3_column_int64(e->freelist, 0);
+    sqlite3_reset(e->freelist);
+    return pages * e->page_bytes;
+}
+
 static void measure(const struct engine *e, struct commit *c)
 {
     struct statvfs fs;
     struct stat file;
 
     c->disk_free_bytes = statvfs(e->dir, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+    /* The file does not shrink: what was drained is room as well, as long as the
+     * WAL has room to grow.  Not asked for when it cannot matter. */
+    if (c->disk_free_bytes >= e->checkpoint_bytes && c->disk_free_bytes < PLENTY_BYTES)
+        c->disk_free_bytes += unused_bytes(e);
     c->file_bytes = stat(e->path, &file) == 0 ? (uint64_t)file.st_size : 0;
     c->wal_bytes = atomic_load(&e->wal_bytes);
 }
@@ -342,6 +377,12 @@ static enum err engine_sqlite_load_part(struct engine *e, uint64_t blob_id, uint
     if (!err) {
         buf_bytes(out, column(s, 0));
         err = value_err(e);
+        if (!err && (uint64_t)sqlite3_column_int64(s, 1) !=
+                        sqlite_part_sum(blob_id, index, buf_view(out))) {
+            engine_error_set("part %" PRIu32 " of blob %" PRIu64 " does not match its checksum",
+                             index, blob_id);
+            err = ERR_CORRUPT;
+        }
     }
     sqlite3_reset(s);
     pthread_mutex_unlock(&e->reading);

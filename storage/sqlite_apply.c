@@ -102,11 +102,20 @@ static enum err count_put(struct engine *e, const struct op *o)
     return sqlite_run(e, WRITE_COUNT_PUT);
 }
 
+/* Of a part in its place: another part's bytes are as wrong as altered ones. */
+uint64_t sqlite_part_sum(uint64_t blob_id, uint32_t index, struct bytes data)
+{
+    return bytes_hash(data, blob_id * 0x9e3779b97f4a7c15u + index);
+}
+
 static enum err part_put(struct engine *e, const struct op *o)
 {
+    uint64_t sum = sqlite_part_sum(o->blob_id, o->index, o->bits);
+
     bind_number(e, WRITE_PART_PUT, 1, o->blob_id);
     bind_number(e, WRITE_PART_PUT, 2, o->index);
     bind_blob(e, WRITE_PART_PUT, 3, o->bits);
+    bind_number(e, WRITE_PART_PUT, 4, sum);
     return sqlite_run(e, WRITE_PART_PUT);
 }
 

@@ -25,7 +25,8 @@
     X(COUNT_PUT, "INSERT OR REPLACE INTO counts(batch, slot, deliveries)"               \
                  " VALUES(?1, ?2, ?3)")                                                 \
     X(COUNTS_DELETE, "DELETE FROM counts WHERE batch=?1")                               \
-    X(PART_PUT, "INSERT OR REPLACE INTO part(blob, idx, data) VALUES(?1, ?2, ?3)")      \
+    X(PART_PUT, "INSERT OR REPLACE INTO part(blob, idx, data, checksum)"                \
+                " VALUES(?1, ?2, ?3, ?4)")                                              \
     X(PARTS_DELETE, "DELETE FROM part WHERE blob=?1")                                   \
     X(BLOB_PUT, "INSERT OR REPLACE INTO blob(id, size) VALUES(?1, ?2)")                 \
     X(BLOB_DELETE, "DELETE FROM blob WHERE id=?1")                                      \
@@ -65,6 +66,7 @@ struct engine {
 
     sqlite3 *write;
     sqlite3_stmt *statement[WRITE_COUNT];
+    sqlite3_stmt *freelist;
     struct buf slots, packed; /* of the batch being written */
     struct doomed doomed;
     bool counts_used; /* the table counts may have rows */
@@ -92,6 +94,8 @@ enum err sqlite_batch_delete(struct engine *e, uint64_t batch_id) MUST_USE;
 
 /* All of OP_*, within the transaction that is open. */
 enum err sqlite_apply(struct engine *e, const struct op *o) MUST_USE;
+
+uint64_t sqlite_part_sum(uint64_t blob_id, uint32_t index, struct bytes data);
 
 enum err sqlite_recover(struct engine *e, const struct recover_sink *sink, void *arg);
 

@@ -18,7 +18,8 @@ static const char *const steps[] = {
     "CREATE TABLE counts(batch INTEGER, slot INTEGER, deliveries INTEGER NOT NULL,"
     " PRIMARY KEY(batch, slot)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE blob(id INTEGER PRIMARY KEY, size INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE part(blob INTEGER NOT NULL, idx INTEGER NOT NULL, data BLOB NOT NULL,"
+    "CREATE TABLE part(blob INTEGER NOT NULL, idx INTEGER NOT NULL, checksum INTEGER NOT NULL,"
+    " data BLOB NOT NULL,"
     " PRIMARY KEY(blob, idx)) STRICT;"
     "CREATE TABLE vhost(id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;"
     "CREATE TABLE exchange(id INTEGER PRIMARY KEY, vhost INTEGER NOT NULL, name TEXT NOT NULL,"
@@ -39,7 +40,8 @@ enum err sqlite_err(sqlite3 *db, const char *doing)
 {
     int rc = sqlite3_errcode(db);
 
-    engine_error_set("%s: %s (%d)", doing, sqlite3_errmsg(db), sqlite3_extended_errcode(db));
+    engine_error_set("%s: %s: %s (%d)", sqlite3_db_filename(db, "main"), doing, sqlite3_errmsg(db),
+                     sqlite3_extended_errcode(db));
     return rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB ? ERR_CORRUPT : ERR_IO;
 }
 

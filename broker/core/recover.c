@@ -74,6 +74,9 @@ static void add_span(struct core *c, struct batch *b, const struct group *g)
     struct span *s = span_from(c, g, q, b);
 
     b->span[b->span_count++] = s;
+    /* A queue that went has left its number here: a new one must not inherit. */
+    if (g->queue_id >= c->next_def_id)
+        c->next_def_id = g->queue_id + 1;
     if (!s->queue)
         return;
     uint8_t top = q->args.max_priority;

@@ -79,7 +79,7 @@ def _():
 @case("a config file at fault stops the start with file, line and key")
 def _():
     for text, want in (
-            ('{\n  "memroy": "64m" }', ":2: memroy: no such setting"),
+            ('{\n  "memoryy": "64m" }', ":2: memoryy: no such setting"),
             ('{\n\n "max_queues": "many" }', ":3: max_queues: must be a number"),
             ('{ "log": { "level": "loud" } }', ":1: log.level: loud is not debug|info|warn|error"),
             ('{ "memory": "1k" }', ":1: memory: 1k is out of range (1m to 1t)"),
@@ -226,9 +226,9 @@ def _():
     path = config_file("{}")
     with Lodged("--config", path) as d:
         with open(path, "w", encoding="utf-8") as f:
-            f.write('{\n"memroy": 1 }')
+            f.write('{\n"memoryy": 1 }')
         d.process.send_signal(signal.SIGHUP)
-        d.wait_log(r"config.reloaded ok=false error=.*:2: memroy: no such setting")
+        d.wait_log(r"config.reloaded ok=false error=.*:2: memoryy: no such setting")
         with d.client() as c:
             c.send("/queue/a", b"still here")
 

@@ -150,7 +150,7 @@ static void reading_end(struct core *c, struct reading *r)
 
 void core_blob_done(struct core *c, client_id id, uint64_t blob_id)
 {
-    LIST_EACH(&client_get(c, id)->reading, node) {
+    LIST_EACH (&client_get(c, id)->reading, node) {
         struct reading *r = container_of(node, struct reading, in_client);
 
         if (r->blob->id == blob_id) {

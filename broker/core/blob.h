@@ -19,9 +19,9 @@ struct client;
 
 struct blob {
     uint64_t id, size, received;
-    uint64_t commit;       /* that holds its latest part: readable once done */
-    uint32_t batches;      /* that name it */
-    uint32_t readers;      /* clients being sent it */
+    uint64_t commit;  /* that holds its latest part: readable once done */
+    uint32_t batches; /* that name it */
+    uint32_t readers; /* clients being sent it */
     bool published, written;
     client_id writer;
     struct list in_writer; /* client.writing, until published */

@@ -63,7 +63,7 @@ void core_client_close(struct core *c, client_id id, uint64_t now_ms)
 
 void client_update_consumers(struct core *c, struct client *cl)
 {
-    LIST_EACH(&cl->consumers, node)
+    LIST_EACH (&cl->consumers, node)
         consumer_update(c, container_of(node, struct consumer, in_client));
 }
 

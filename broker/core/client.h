@@ -29,7 +29,7 @@ struct ledger {
     struct delivery *ring;
     uint32_t cap, head, used; /* places, holes included */
     uint32_t live;
-    uint64_t next_tag;        /* from 1 */
+    uint64_t next_tag; /* from 1 */
 };
 
 struct consumer {
@@ -38,7 +38,7 @@ struct consumer {
     struct client *client;
     struct queue *queue;
     struct list in_client, in_queue, in_able;
-    struct ledger *ledger;     /* own, or &client->ledger */
+    struct ledger *ledger; /* own, or &client->ledger */
     bool no_ack, exclusive, own_ledger, able;
     uint32_t prefetch, unacked;
     int32_t priority;
@@ -62,19 +62,19 @@ struct client {
     client_id id;
     void *owner;
     struct vhost *vhost;
-    struct list consumers;     /* struct consumer.in_client */
-    struct list gets;          /* struct get.in_client */
-    struct list writing;       /* struct blob.in_writer: not yet published */
-    struct list reading;       /* struct reading.in_client: being sent to it */
-    struct list exclusive;     /* struct queue.in_owner */
+    struct list consumers; /* struct consumer.in_client */
+    struct list gets;      /* struct get.in_client */
+    struct list writing;   /* struct blob.in_writer: not yet published */
+    struct list reading;   /* struct reading.in_client: being sent to it */
+    struct list exclusive; /* struct queue.in_owner */
     struct ledger ledger;
     size_t room;
-    bool starved;              /* some consumer found no room */
+    bool starved; /* some consumer found no room */
     uint32_t prefetch, unacked, unacked_max;
-    uint32_t deferred;         /* rejections that wait to be dead-lettered */
-    uint64_t last_commit;      /* commit that holds its latest doing */
+    uint32_t deferred;                   /* rejections that wait to be dead-lettered */
+    uint64_t last_commit;                /* commit that holds its latest doing */
     uint64_t confirm_next, confirm_done; /* numbers given, numbers told */
-    struct held *held;         /* ring */
+    struct held *held;                   /* ring */
     uint32_t held_cap, held_head, held_count;
     struct list in_holding;
 };

@@ -7,12 +7,15 @@
 #include "broker/core/state.h"
 
 enum {
-    SMALL_SLOTS_A_SPAN = 64,    /* fewer: small */
-    SMALL_BATCHES = 4096,       /* so many small batches, or spans in them, are worth it */
+    SMALL_SLOTS_A_SPAN = 64, /* fewer: small */
+    SMALL_BATCHES = 4096,    /* so many small batches, or spans in them, are worth it */
     SMALL_SPANS = 32 * 1024,
-    SPARSE_SHARE = 4,           /* at most a quarter alive */
-    SPARSE_REST_MS = 1000,      /* a batch that is being drained will be gone by then */
+    URGENT_SHARE = 2,        /* spans of small batches may take half of the budget */
+    QUIET_BYTES = 64 * 1024, /* a commit of less leaves the disk time */
+    SPARSE_SHARE = 4,        /* at most a quarter alive */
+    SPARSE_REST_MS = 1000,   /* a batch that is being drained will be gone by then */
     WINDOW_BYTES = 4 * 1024 * 1024,
+    WINDOW_SHARE = 4, /* at most a quarter of the budget */
     WINDOW_BATCHES = 4096
 };
 
@@ -49,8 +52,7 @@ void compact_note(struct core *c, struct batch *b)
     struct compact *k = &c->compact;
 
     b->changed_ms = c->now_ms;
-    if (b->noted != NOTED_NOT || b->transient || b->damaged || b->live == 0 ||
-        b->pinned || b->blob)
+    if (b->noted != NOTED_NOT || b->transient || b->damaged || b->live == 0 || b->pinned || b->blob)
         return;
     if (is_small(b) && !b->rewritten) {
         b->noted = NOTED_SMALL;
@@ -101,9 +103,11 @@ static bool usable(const struct batch *b)
 /* Candidates that cannot be used now go to the back; each is looked at once. */
 static void pick(struct core *c, struct list *from, size_t most, uint64_t rested_ms)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, room = c->opt.memory_bytes / WINDOW_SHARE;
 
-    for (size_t looked = 0; looked < most && bytes < WINDOW_BYTES; looked++) {
+    if (room > WINDOW_BYTES)
+        room = WINDOW_BYTES;
+    for (size_t looked = 0; looked < most && bytes < room; looked++) {
         struct list *node = list_first(from);
 
         if (!node)
@@ -173,17 +177,39 @@ static void leave_out_unusable(struct core *c)
     }
 }
 
+uint64_t compact_span_bytes(const struct core *c)
+{
+    return (uint64_t)c->compact.small_spans * sizeof(struct span);
+}
+
+/* While publishers fill the disk's time, rewriting waits until spans take too much
+ * of the memory budget: a queue that is drained soon need not be rewritten. */
+static bool small_worth_it(const struct core *c)
+{
+    const struct compact *k = &c->compact;
+
+    if (k->small_count < SMALL_BATCHES && k->small_spans < SMALL_SPANS)
+        return false;
+    return c->retain.unsealed_bytes < QUIET_BYTES || k->small_count >= SMALL_BATCHES * 4 ||
+           compact_span_bytes(c) >= c->opt.memory_bytes / URGENT_SHARE;
+}
+
+static void pick_window(struct core *c)
+{
+    struct compact *k = &c->compact;
+
+    if (small_worth_it(c))
+        pick(c, &k->small, WINDOW_BATCHES, UINT64_MAX);
+    else if (!list_empty(&k->sparse) && c->now_ms > SPARSE_REST_MS)
+        pick(c, &k->sparse, WINDOW_BATCHES, c->now_ms - SPARSE_REST_MS);
+}
+
 void compact_step(struct core *c)
 {
     struct compact *k = &c->compact;
-    size_t enough = c->opt.compact_batches ? c->opt.compact_batches : SMALL_BATCHES;
 
-    if (k->source_count == 0 && !c->disk_low) {
-        if (k->small_count >= enough || k->small_spans >= SMALL_SPANS)
-            pick(c, &k->small, WINDOW_BATCHES, UINT64_MAX);
-        else if (!list_empty(&k->sparse) && c->now_ms > SPARSE_REST_MS)
-            pick(c, &k->sparse, WINDOW_BATCHES, c->now_ms - SPARSE_REST_MS);
-    }
+    if (k->source_count == 0 && !c->disk_low)
+        pick_window(c);
     if (!compact_ready(c))
         return;
     if (!k->merge.entry) {

@@ -18,12 +18,12 @@
 struct batch;
 
 struct compact {
-    struct list small, sparse;   /* struct batch.in_compact, oldest first */
+    struct list small, sparse; /* struct batch.in_compact, oldest first */
     size_t small_count, small_spans;
-    struct batch **source;       /* the window at work; pinned in memory */
+    struct batch **source; /* the window at work; pinned in memory */
     size_t source_count, source_cap;
-    size_t loading;              /* of these not here yet */
-    struct merge merge;          /* of the window, a step a commit */
+    size_t loading;     /* of these not here yet */
+    struct merge merge; /* of the window, a step a commit */
 };
 
 /* A batch has been written, recovered, or settled in part: is it a candidate? */
@@ -40,6 +40,9 @@ void compact_step(struct core *c);
 
 /* A window is whole in memory and waits for the next commit. */
 bool compact_ready(const struct core *c);
+
+/* What the spans of small batches take: they share the memory budget. */
+uint64_t compact_span_bytes(const struct core *c);
 
 void compact_fini(struct core *c);
 

@@ -10,9 +10,9 @@ enum { STEP_SLOTS = 4096 };
 /* The batch being written. */
 struct output {
     struct core *c;
-    struct batch *to;      /* NULL: none open */
+    struct batch *to; /* NULL: none open */
     struct record_routes routes;
-    struct span *last;     /* the span being filled, NULL: begin one */
+    struct span *last; /* the span being filled, NULL: begin one */
     bool full;
 };
 
@@ -175,9 +175,8 @@ static void move_span(struct output *m, struct span *from)
     }
     /* Split over several batches, the first of them leads. */
     if (l->head == from)
-        l->head = before->next == &from->in_lane
-                      ? m->last
-                      : container_of(before->next, struct span, in_lane);
+        l->head = before->next == &from->in_lane ? m->last
+                                                 : container_of(before->next, struct span, in_lane);
     from->live = 0;
     from->live_bytes = 0;
     span_unlink(c, from);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/check.h"
 #include "base/mem.h"
+#include "broker/core/refuse.h"
 #include "broker/core/state.h"
 
 /* What a delivery costs in the output besides its body. */
@@ -87,8 +88,9 @@ void consumer_deliver(struct core *c, struct consumer *k, struct span *s, uint32
         queue_settle(c, s, slot, bytes, false);
     } else {
         queue_take(c, s, slot, bytes);
-        e->tag = ledger_add(k->ledger, &(struct delivery){
-            .seq = e->seq, .span = s, .consumer = k, .slot = slot, .bytes = bytes });
+        e->tag = ledger_add(
+            k->ledger, &(struct delivery){
+                           .seq = e->seq, .span = s, .consumer = k, .slot = slot, .bytes = bytes });
         k->unacked++;
         k->client->unacked++;
     }
@@ -113,8 +115,9 @@ void get_deliver(struct core *c, struct get *g, struct span *s, uint32_t slot)
         queue_settle(c, s, slot, bytes, false);
     } else {
         queue_take(c, s, slot, bytes);
-        e->tag = ledger_add(&cl->ledger, &(struct delivery){
-            .seq = e->seq, .span = s, .slot = slot, .bytes = bytes });
+        e->tag = ledger_add(
+            &cl->ledger,
+            &(struct delivery){ .seq = e->seq, .span = s, .slot = slot, .bytes = bytes });
         cl->unacked++;
     }
     get_end(g);
@@ -145,14 +148,10 @@ enum err core_get(struct core *c, client_id id, struct bytes queue, bool no_ack,
     struct client *cl = client_get(c, id);
     struct queue *q = queue_find(cl->vhost, queue);
 
-    if (!q || q->delay) {
-        *why = "no such queue";
-        return ERR_NOT_FOUND;
-    }
-    if (q->exclusive && q->owner != id) {
-        *why = "queue is exclusive to another connection";
-        return ERR_LOCKED;
-    }
+    if (!q || q->delay)
+        return refuse(why, ERR_NOT_FOUND, "no such queue");
+    if (q->exclusive && q->owner != id)
+        return refuse(why, ERR_LOCKED, "queue is exclusive to another connection");
     struct get *g = mem_new(struct get);
     g->client = cl;
     g->no_ack = no_ack;
@@ -168,33 +167,24 @@ enum err core_get(struct core *c, client_id id, struct bytes queue, bool no_ack,
 static enum err may_consume(const struct core *c, const struct client *cl, const struct queue *q,
                             const struct consume *s, const char **why)
 {
-    if (!q || q->delay) {
-        *why = "no such queue";
-        return ERR_NOT_FOUND;
-    }
-    if (q->exclusive && q->owner != cl->id) {
-        *why = "queue is exclusive to another connection";
-        return ERR_LOCKED;
-    }
+    if (!q || q->delay)
+        return refuse(why, ERR_NOT_FOUND, "no such queue");
+    if (q->exclusive && q->owner != cl->id)
+        return refuse(why, ERR_LOCKED, "queue is exclusive to another connection");
     struct list *first = list_first(&q->consumers);
-    if (first && (s->exclusive || container_of(first, struct consumer, in_queue)->exclusive)) {
-        *why = "queue has an exclusive consumer";
-        return ERR_REFUSED;
-    }
-    if (c->consumers.count >= c->opt.consumers) {
-        *why = "too many consumers on this node";
-        return ERR_LIMIT;
-    }
+    if (first && (s->exclusive || container_of(first, struct consumer, in_queue)->exclusive))
+        return refuse(why, ERR_REFUSED, "queue has an exclusive consumer");
+    if (c->consumers.count >= c->opt.consumers)
+        return refuse(why, ERR_LIMIT, "too many consumers on this node");
     return OK;
 }
 
 enum err core_consume(struct core *c, client_id id, const struct consume *s, consumer_id *out,
                       const char **why)
 {
-    const char *unused;
     struct client *cl = client_get(c, id);
     struct queue *q = queue_find(cl->vhost, s->queue);
-    enum err e = may_consume(c, cl, q, s, why ? why : &unused);
+    enum err e = may_consume(c, cl, q, s, why);
 
     if (e != OK)
         return e;

@@ -167,7 +167,7 @@ uint64_t core_next_at_ms(const struct core *c)
     const struct heap_node *timer = heap_min(&c->timers), *due = heap_min(&c->due);
     uint64_t at = UINT64_MAX;
 
-    if (!list_empty(&c->dirty) || c->effect_count > 0 )
+    if (!list_empty(&c->dirty) || c->effect_count > 0)
         return 0;
     if (compact_ready(c) && c->sealed_number == c->committed_number)
         return 0;
@@ -180,7 +180,7 @@ uint64_t core_next_at_ms(const struct core *c)
 
 static void release_confirms(struct core *c)
 {
-    LIST_EACH(&c->holding, node)
+    LIST_EACH (&c->holding, node)
         client_release_confirms(c, container_of(node, struct client, in_holding));
 }
 

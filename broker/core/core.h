@@ -26,16 +26,16 @@
 struct core;
 
 struct core_options {
-    uint64_t seed;                /* of hashes and generated names */
-    uint64_t memory_bytes;        /* budget for message content held in memory */
-    uint64_t read_ahead_bytes;    /* loaded ahead of each queue being drained */
-    uint64_t uncommitted_bytes;   /* beyond: pressure CORE_PRESSURE_MEMORY */
-    uint64_t disk_reserve_bytes;  /* less free than this: CORE_PRESSURE_DISK */
-    uint64_t message_bytes;       /* largest body */
-    uint64_t transaction_bytes;   /* largest open transaction */
+    uint64_t seed;                                   /* of hashes and generated names */
+    uint64_t memory_bytes;                           /* budget for message content held in memory */
+    uint64_t read_ahead_bytes;                       /* loaded ahead of each queue being drained */
+    uint64_t uncommitted_bytes;                      /* beyond: pressure CORE_PRESSURE_MEMORY */
+    uint64_t disk_reserve_bytes;                     /* less free than this: CORE_PRESSURE_DISK */
+    uint64_t message_bytes;                          /* largest body */
+    uint64_t transaction_bytes;                      /* largest open transaction */
     uint32_t queues, exchanges, bindings, consumers; /* most of each, whole node */
-    uint32_t unacked;             /* most unacked of one consumer without a prefetch */
-    uint32_t compact_batches;     /* so many small batches are rewritten together; 0: 4096 */
+    uint32_t unacked;         /* most unacked of one consumer without a prefetch */
+    uint32_t compact_batches; /* so many small batches are rewritten together; 0: 4096 */
 };
 
 struct core *core_new(const struct core_options *o);
@@ -147,9 +147,9 @@ struct publish {
 
 enum publish_result {
     PUBLISH_ROUTED,
-    PUBLISH_UNROUTED,    /* no queue took it: confirm it all the same, tell who asked */
+    PUBLISH_UNROUTED, /* no queue took it: confirm it all the same, tell who asked */
     PUBLISH_NO_EXCHANGE,
-    PUBLISH_REFUSED      /* a limit, an overflow policy, a full disk: nothing was stored */
+    PUBLISH_REFUSED /* a limit, an overflow policy, a full disk: nothing was stored */
 };
 enum publish_result core_publish(struct core *c, client_id id, const struct publish *p,
                                  const char **why, uint64_t now_ms) MUST_USE;
@@ -176,8 +176,7 @@ struct tx *core_tx_begin(struct core *c, client_id id);
 /* False: the transaction has reached its limit in bytes. */
 bool core_tx_publish(struct tx *t, const struct publish *p) MUST_USE;
 /* Checked when committed; an ack of a tag that is gone by then is passed over. */
-void core_tx_settle(struct tx *t, consumer_id consumer, uint64_t tag, bool upto,
-                    enum settle how);
+void core_tx_settle(struct tx *t, consumer_id consumer, uint64_t tag, bool upto, enum settle how);
 /* All or nothing: if any message is refused nothing is done and that is the
  * result; EFFECT_RETURN tells of those that no queue took.  Frees `*t`. */
 enum publish_result core_tx_commit(struct core *c, struct tx **t, const char **why,
@@ -192,7 +191,7 @@ struct consume {
     bool own_ledger;   /* tags of its own (STOMP subscription), not the client's (AMQP) */
     uint32_t prefetch; /* 0: no limit but core_options.unacked */
     int32_t priority;
-    uint64_t handle;   /* the adapter's, given back in effects */
+    uint64_t handle; /* the adapter's, given back in effects */
 };
 /* ERR_NOT_FOUND, ERR_LOCKED (exclusive), ERR_REFUSED, ERR_LIMIT. */
 enum err core_consume(struct core *c, client_id id, const struct consume *s, consumer_id *out,
@@ -202,8 +201,8 @@ enum err core_consume(struct core *c, client_id id, const struct consume *s, con
 void core_cancel(struct core *c, client_id id, consumer_id consumer, uint64_t now_ms);
 
 /* One message on demand: EFFECT_DELIVER with `handle`, or EFFECT_GET_EMPTY. */
-enum err core_get(struct core *c, client_id id, struct bytes queue, bool no_ack,
-                  uint64_t handle, const char **why) MUST_USE;
+enum err core_get(struct core *c, client_id id, struct bytes queue, bool no_ack, uint64_t handle,
+                  const char **why) MUST_USE;
 
 /* `consumer` 0: the client's shared ledger.  ERR_NOT_FOUND: no such tag.
  * `upto`: this tag and all before it (tag 0: all). */
@@ -211,8 +210,8 @@ enum err core_settle(struct core *c, client_id id, consumer_id consumer, uint64_
                      enum settle how, uint64_t now_ms) MUST_USE;
 
 /* Oldest unacked delivery of (queue, seq), for STOMP 1.0 and 1.1; 0: none. */
-uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer,
-                       uint64_t queue_id, uint64_t seq);
+uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer, uint64_t queue_id,
+                       uint64_t seq);
 
 /* ---- the turn ---- */
 
@@ -258,8 +257,7 @@ void core_disk_free(struct core *c, uint64_t free_bytes);
 
 struct core_stats {
     uint64_t published, delivered, acked, returned, expired, dropped, dead_lettered, unrouted,
-        refused, set_aside, damaged_batches,
-        compacted;
+        refused, set_aside, damaged_batches, compacted;
     uint64_t commits, batches, batches_in_memory, memory_bytes, file_bytes, wal_bytes,
         disk_free_bytes;
     uint64_t ready, unacked;

@@ -38,20 +38,20 @@ struct effect {
     uint32_t slot;       /* core's */
     struct batch *batch; /* core's */
     client_id client;
-    uint64_t handle;     /* consume.handle */
+    uint64_t handle; /* consume.handle */
     union {
         struct {
-            uint64_t tag;        /* rises by one per ledger */
+            uint64_t tag; /* rises by one per ledger */
             uint64_t queue_id, seq;
             uint32_t deliveries; /* times returned before; 0: the first */
         };
         struct {
             uint64_t first, last; /* confirms */
         };
-        const struct tx *tx;      /* core's, of EFFECT_RETURN */
+        const struct tx *tx; /* core's, of EFFECT_RETURN */
         struct {
             uint64_t blob_id;
-            struct bytes data;    /* until core_effects_done */
+            struct bytes data; /* until core_effects_done */
             uint32_t part;
         };
     };

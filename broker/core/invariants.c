@@ -6,13 +6,12 @@
 
 #include "broker/core/state.h"
 
-#define HOLDS(cond)                                                                    \
-    do {                                                                               \
-        if (!(cond)) {                                                                 \
-            (void)fprintf(stderr, "core.check cond=\"%s\" at=%s:%d\n", #cond, __FILE__, \
-                          __LINE__);                                                   \
-            return false;                                                              \
-        }                                                                              \
+#define HOLDS(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            (void)fprintf(stderr, "core.check cond=\"%s\" at=%s:%d\n", #cond, __FILE__, __LINE__); \
+            return false;                                                                          \
+        }                                                                                          \
     } while (0)
 
 static bool span_holds(const struct span *s)
@@ -125,10 +124,9 @@ static bool client_holds(const struct client *cl)
 
     if (!ledger_holds(&cl->ledger))
         return false;
-    for (const struct list *node = cl->consumers.next; node != &cl->consumers;
-         node = node->next) {
-        const struct consumer *k =
-            (const void *)((const char *)node - offsetof(struct consumer, in_client));
+    for (const struct list *node = cl->consumers.next; node != &cl->consumers; node = node->next) {
+        const struct consumer *k = (const void *)((const char *)node -
+                                                  offsetof(struct consumer, in_client));
 
         HOLDS(k->prefetch == 0 || k->unacked <= k->prefetch);
         if (!k->own_ledger)

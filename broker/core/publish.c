@@ -116,8 +116,7 @@ static enum publish_result refuse(struct core *c, const char **why, const char *
     return PUBLISH_REFUSED;
 }
 
-static enum publish_result publish_later(struct core *c, struct client *cl,
-                                         const struct publish *p)
+static enum publish_result publish_later(struct core *c, struct client *cl, const struct publish *p)
 {
     struct queue *q = queue_delay(c, cl->vhost);
     struct placed at = { 0 };
@@ -156,8 +155,7 @@ enum publish_result publish_check(struct core *c, struct client *cl, const struc
     return PUBLISH_ROUTED;
 }
 
-static enum publish_result store_routed(struct core *c, struct client *cl,
-                                        const struct publish *p)
+static enum publish_result store_routed(struct core *c, struct client *cl, const struct publish *p)
 {
     if (p->delay_ms > 0)
         return publish_later(c, cl, p);

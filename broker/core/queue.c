@@ -84,8 +84,8 @@ static void lane_has_ready(struct queue *q, struct span *s)
 void queue_push(struct core *c, struct queue *q, struct batch *b, uint32_t record,
                 const struct publish *p, uint64_t at_ms, uint8_t priority)
 {
-    struct span *s = lane_tail(c, q, b, priority < q->args.max_priority ? priority
-                                                                      : q->args.max_priority);
+    struct span *s = lane_tail(c, q, b,
+                               priority < q->args.max_priority ? priority : q->args.max_priority);
     uint32_t bytes = (uint32_t)p->m.body_size;
     uint32_t slot = batch_add_slot(b->content, s->group, q->next_seq, at_ms, record, bytes);
 
@@ -296,7 +296,7 @@ static uint64_t purge_lane(struct core *c, struct client *cl, struct lane *l)
 {
     uint64_t count = 0;
 
-    LIST_EACH(&l->spans, node) {
+    LIST_EACH (&l->spans, node) {
         struct span *s = container_of(node, struct span, in_lane);
 
         count += span_ready(s);
@@ -339,9 +339,9 @@ void queue_delete(struct core *c, struct queue *q)
     q->deleted = true;
     list_remove(&q->dirty);
     heap_remove(&c->timers, &q->timer);
-    LIST_EACH(&q->consumers, node)
+    LIST_EACH (&q->consumers, node)
         consumer_end(c, container_of(node, struct consumer, in_queue), true);
-    LIST_EACH(&q->gets, node) {
+    LIST_EACH (&q->gets, node) {
         struct get *g = container_of(node, struct get, in_queue);
 
         core_effect(c, EFFECT_GET_EMPTY, g->client->id)->handle = g->handle;
@@ -349,7 +349,7 @@ void queue_delete(struct core *c, struct queue *q)
     }
     exchange_unbind_queue(c, q);
     for (unsigned i = 0; i <= q->args.max_priority; i++)
-        LIST_EACH(&q->lane[i].spans, node)
+        LIST_EACH (&q->lane[i].spans, node)
             abandon_span(c, container_of(node, struct span, in_lane));
     if (q->durable && !q->exclusive)
         core_op(c, OP_QUEUE_DELETE)->id = q->id;

@@ -32,13 +32,13 @@ struct span {
     struct queue *queue; /* NULL: the queue went */
     uint64_t first_seq, last_seq;
     uint64_t live_bytes;
-    struct due *due;      /* has slots with at_ms; NULL: none */
-    uint32_t group;       /* its number in the batch */
+    struct due *due; /* has slots with at_ms; NULL: none */
+    uint32_t group;  /* its number in the batch */
     uint32_t first_slot, last_slot, count;
     uint32_t live, taken; /* not settled; of these unacked */
     uint32_t cursor;      /* no ready slot lies before it; SLOT_NONE: none at all */
     uint8_t priority;
-    bool purge;           /* cold, and to be purged once its content is here */
+    bool purge; /* cold, and to be purged once its content is here */
 };
 
 /* A span with slots that expire or fall due, in core->due by the earliest. */
@@ -49,38 +49,38 @@ struct due {
 
 struct lane {
     struct list spans;
-    struct span *head;         /* no span before it has a ready slot; NULL: none has */
-    struct span *open[2];      /* in the open batch: durable, transient */
+    struct span *head;    /* no span before it has a ready slot; NULL: none has */
+    struct span *open[2]; /* in the open batch: durable, transient */
 };
 
 struct queue {
     /* What every publish touches, side by side. */
-    uint64_t routed;           /* see struct routed */
-    struct lane *lane;         /* args.max_priority + 1, lowest first */
+    uint64_t routed;   /* see struct routed */
+    struct lane *lane; /* args.max_priority + 1, lowest first */
     uint64_t next_seq, ready, ready_bytes;
-    struct list dirty;         /* in core->dirty */
+    struct list dirty; /* in core->dirty */
     bool durable, auto_delete, exclusive, delay;
-    bool consumed;             /* stored: a consumer was attached since a clean stop */
-    bool maybe_redelivered;    /* recovered after a crash with a consumer attached */
-    bool waiting;              /* for a batch to be loaded */
+    bool consumed;          /* stored: a consumer was attached since a clean stop */
+    bool maybe_redelivered; /* recovered after a crash with a consumer attached */
+    bool waiting;           /* for a batch to be loaded */
     bool deleted;
     struct queue_args args;
 
     uint64_t id;
     struct vhost *vhost;
     char *name;
-    client_id owner;           /* exclusive */
+    client_id owner; /* exclusive */
     struct buf arguments;
-    uint64_t recovered_seq;    /* seq below it: from an earlier run */
+    uint64_t recovered_seq; /* seq below it: from an earlier run */
     uint64_t unacked;
-    struct list consumers;     /* struct consumer.in_queue, in order of arrival */
-    struct list able;          /* struct consumer.in_able: have credit; highest priority first */
-    struct list gets;          /* struct get: basic.get waiting */
-    struct list bindings;      /* struct binding.in_target */
-    struct list in_owner;      /* exclusive: in the client's list */
-    struct heap_node timer;    /* x-expires, in core->timers */
-    uint64_t consumed_commit;  /* which stores `consumed` */
-    uint64_t used_ms;          /* last declare, get or consumer */
+    struct list consumers;    /* struct consumer.in_queue, in order of arrival */
+    struct list able;         /* struct consumer.in_able: have credit; highest priority first */
+    struct list gets;         /* struct get: basic.get waiting */
+    struct list bindings;     /* struct binding.in_target */
+    struct list in_owner;     /* exclusive: in the client's list */
+    struct heap_node timer;   /* x-expires, in core->timers */
+    uint64_t consumed_commit; /* which stores `consumed` */
+    uint64_t used_ms;         /* last declare, get or consumer */
     uint32_t consumer_count;
     uint32_t merge_first, merge_last; /* compact_merge.c: SLOT_NONE between uses */
 };

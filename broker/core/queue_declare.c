@@ -40,8 +40,8 @@ static struct queue *queue_new(struct core *c, struct vhost *v, uint64_t id, str
     if (queue_args_parse(buf_view(&q->arguments), &q->args, &why) != OK)
         log_warn("queue.arguments", "queue=%s why=\"%s\"", log_text(name).s, why);
     if (queue_args_unknown(arguments, &unknown))
-        log_warn("queue.argument_unknown", "queue=%s argument=%s effect=none",
-                 log_text(name).s, log_text(unknown).s);
+        log_warn("queue.argument_unknown", "queue=%s argument=%s effect=none", log_text(name).s,
+                 log_text(unknown).s);
     q->lane = mem_array(q->args.max_priority + 1u, sizeof *q->lane);
     for (unsigned i = 0; i <= q->args.max_priority; i++)
         list_init(&q->lane[i].spans);
@@ -278,12 +278,12 @@ static void sort_lane(struct lane *l)
     struct span **all;
     size_t n = 0, i = 0;
 
-    LIST_EACH(&l->spans, node)
+    LIST_EACH (&l->spans, node)
         n++;
     if (n == 0)
         return;
     all = mem_array(n, sizeof *all);
-    LIST_EACH(&l->spans, node)
+    LIST_EACH (&l->spans, node)
         all[i++] = container_of(node, struct span, in_lane);
     qsort(all, n, sizeof *all, by_first_seq);
     list_init(&l->spans);
@@ -301,7 +301,7 @@ void queue_recovered(struct core *c, struct queue *q)
         struct lane *l = &q->lane[i];
 
         sort_lane(l);
-        LIST_EACH(&l->spans, node) {
+        LIST_EACH (&l->spans, node) {
             struct span *s = container_of(node, struct span, in_lane);
 
             q->ready += s->live;

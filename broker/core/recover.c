@@ -47,7 +47,8 @@ static void on_blob(void *arg, uint64_t blob_id, uint64_t size)
     blob_recover(arg, blob_id, size);
 }
 
-static struct span *span_from(struct core *c, const struct group *g, struct queue *q, struct batch *b)
+static struct span *span_from(struct core *c, const struct group *g, struct queue *q,
+                              struct batch *b)
 {
     struct span *s = span_new(c);
 

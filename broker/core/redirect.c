@@ -131,7 +131,11 @@ bool queue_drop(struct core *c, struct span *s, uint32_t slot, uint32_t bytes, b
     if (q && q->args.has_dlx && !s->batch->content && !s->batch->damaged) {
         CHECK(taken); /* what is ready is only dropped with its content at hand */
         retain_defer(c, s->batch,
-                     &(struct deferred){ .kind = DEFER_DROP, .span = s, .slot = slot, .bytes = bytes, .taken = taken,
+                     &(struct deferred){ .kind = DEFER_DROP,
+                                         .span = s,
+                                         .slot = slot,
+                                         .bytes = bytes,
+                                         .taken = taken,
                                          .why = why });
         return false;
     }

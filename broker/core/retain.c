@@ -5,8 +5,12 @@
 #include "base/mem.h"
 #include "broker/core/state.h"
 
-enum { SPARE_MAX_BYTES = 1024 * 1024, RECORD_OVERHEAD_BYTES = 1024,
-       FIT_MIN_BYTES = 4096, FIT_SHARE = 4 };
+enum {
+    SPARE_MAX_BYTES = 1024 * 1024,
+    RECORD_OVERHEAD_BYTES = 1024,
+    FIT_MIN_BYTES = 4096,
+    FIT_SHARE = 4
+};
 
 static struct batch_content *content_take(struct core *c, bool transient)
 {
@@ -58,8 +62,8 @@ static void fit(struct core *c, struct batch *b)
     size_t used = old->slot_count * sizeof *old->slot + old->group_count * sizeof *old->group +
                   old->bodies.n;
 
-    if (batch_content_memory(old) < FIT_MIN_BYTES ||
-        used > batch_content_memory(old) / FIT_SHARE || old->blob_count > 0)
+    if (batch_content_memory(old) < FIT_MIN_BYTES || used > batch_content_memory(old) / FIT_SHARE ||
+        old->blob_count > 0)
         return;
     content = batch_content_new(old->created_ms, old->transient);
     content->slot = copy_of(old->slot, old->slot_count * sizeof *old->slot);
@@ -302,8 +306,7 @@ void retain_set_returns(struct batch *b, uint32_t slot, uint32_t count)
     }
     b->returned = mem_grow(b->returned, &b->returned_cap, b->returned_count + 1,
                            sizeof *b->returned);
-    memmove(b->returned + i + 1, b->returned + i,
-            (b->returned_count - i) * sizeof *b->returned);
+    memmove(b->returned + i + 1, b->returned + i, (b->returned_count - i) * sizeof *b->returned);
     b->returned[i] = (struct returned){ slot, count };
     b->returned_count++;
 }
@@ -397,13 +400,13 @@ void retain_seal(struct core *c, struct commit *commit)
 
     if (r->open[0] && r->open[0]->slot_count > 0)
         retain_close(c, r->open[0]);
-    LIST_EACH(&r->closed, node) {
+    LIST_EACH (&r->closed, node) {
         struct batch *b = container_of(node, struct batch, in_lru);
 
         if (b->live > 0)
             put_batch(c, commit, b);
     }
-    LIST_EACH(&r->dirty, node)
+    LIST_EACH (&r->dirty, node)
         put_settled(c, commit, container_of(node, struct batch, in_dirty));
 }
 

@@ -59,31 +59,31 @@ struct batch {
     size_t settled_cap, taken_cap; /* in bytes */
     struct returned *returned;     /* ascending by slot */
     size_t returned_count, returned_cap;
-    struct blob *blob;             /* of its one message, or NULL */
-    struct deferred *deferred;     /* to be done once the content is loaded */
+    struct blob *blob;         /* of its one message, or NULL */
+    struct deferred *deferred; /* to be done once the content is loaded */
     size_t deferred_count, deferred_cap;
-    uint32_t sealed_live;          /* live when it was sealed */
-    size_t memory;                 /* of content, as counted in the budget */
-    struct list in_lru;            /* STORED with content: oldest use first */
-    struct list in_dirty;          /* settled bits to write, or a row to delete */
-    struct list in_compact;        /* a candidate, see compact.h */
+    uint32_t sealed_live;   /* live when it was sealed */
+    size_t memory;          /* of content, as counted in the budget */
+    struct list in_lru;     /* STORED with content: oldest use first */
+    struct list in_dirty;   /* settled bits to write, or a row to delete */
+    struct list in_compact; /* a candidate, see compact.h */
     enum { NOTED_NOT, NOTED_SMALL, NOTED_SPARSE } noted;
-    bool pinned;                   /* being rewritten: not dropped from memory */
-    bool rewritten;                /* made by compaction */
-    uint64_t changed_ms;           /* last time a slot was settled */
-    struct list in_doomed;         /* to be freed at the end of the turn */
+    bool pinned;           /* being rewritten: not dropped from memory */
+    bool rewritten;        /* made by compaction */
+    uint64_t changed_ms;   /* last time a slot was settled */
+    struct list in_doomed; /* to be freed at the end of the turn */
 };
 
 struct retain {
-    struct map by_id;              /* struct batch */
+    struct map by_id; /* struct batch */
     uint64_t next_id;
-    struct batch *open[2];         /* [durable? 0 : 1] */
+    struct batch *open[2]; /* [durable? 0 : 1] */
     struct record_routes routes[2];
-    struct list closed;            /* durable, full, to be sealed (in_lru) */
+    struct list closed; /* durable, full, to be sealed (in_lru) */
     struct list lru, dirty, doomed;
-    struct list transient;         /* CLOSED transient ones, oldest first (in_lru) */
+    struct list transient; /* CLOSED transient ones, oldest first (in_lru) */
     uint64_t memory, unsealed_bytes, sealed_bytes;
-    uint64_t *want;                /* ring of batch ids to load */
+    uint64_t *want; /* ring of batch ids to load */
     size_t want_head, want_count, want_cap;
     struct batch_content *spare[4]; /* recycled */
     size_t spare_count;

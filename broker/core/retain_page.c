@@ -59,8 +59,14 @@ static void spill(struct core *c)
 {
     struct list *node = list_pop(&c->retain.transient);
 
-    if (node)
-        list_push_back(&c->retain.closed, node);
+    CHECK(node);
+    c->retain.unsealed_bytes += container_of(node, struct batch, in_lru)->content->bodies.n;
+    list_push_back(&c->retain.closed, node);
+}
+
+static bool over_budget(const struct core *c, uint64_t grace_bytes)
+{
+    return c->retain.memory + compact_span_bytes(c) > c->opt.memory_bytes + grace_bytes;
 }
 
 void retain_evict(struct core *c)
@@ -68,14 +74,14 @@ void retain_evict(struct core *c)
     struct retain *r = &c->retain;
     uint64_t spillable = r->sealed_bytes;
 
-    while (r->memory > c->opt.memory_bytes) {
+    while (over_budget(c, 0)) {
         struct list *node = list_pop(&r->lru);
 
         if (!node)
             break;
         retain_drop_content(c, container_of(node, struct batch, in_lru));
     }
-    while (r->memory > c->opt.memory_bytes + spillable && !list_empty(&r->transient)) {
+    while (over_budget(c, spillable) && !list_empty(&r->transient)) {
         spillable += BATCH_BODIES_MAX_BYTES;
         spill(c);
     }
@@ -166,14 +172,14 @@ void retain_loaded(struct core *c, struct load *l)
     struct batch *b = map_get(&c->retain.by_id, map_key_u64(&l->batch_id));
 
     if (!b || !b->loading)
-        return; /* it went while the reader was at it */
+        return;                     /* it went while the reader was at it */
     if (b->state != BATCH_STORED) { /* its queues went */
         b->loading = false;
         run_deferred(c, b);
         return;
     }
-    if (l->err == OK && (l->content->group_count != b->span_count ||
-                         l->content->slot_count != b->slot_count))
+    if (l->err == OK &&
+        (l->content->group_count != b->span_count || l->content->slot_count != b->slot_count))
         l->err = ERR_CORRUPT;
     if (l->err != OK)
         set_aside(c, b, l->err);

@@ -24,8 +24,10 @@ static bool give_back(struct core *c, struct span *s, uint32_t slot, uint32_t by
         return true;
     }
     /* It was not ready when the queue was purged, so it must not go with the rest. */
-    retain_defer(c, s->batch, &(struct deferred){
-        .kind = DEFER_RETURN, .span = s, .slot = slot, .bytes = bytes, .taken = true });
+    retain_defer(
+        c, s->batch,
+        &(struct deferred){
+            .kind = DEFER_RETURN, .span = s, .slot = slot, .bytes = bytes, .taken = true });
     return false;
 }
 
@@ -105,8 +107,8 @@ enum err core_settle(struct core *c, client_id id, consumer_id consumer, uint64_
     return OK;
 }
 
-uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer,
-                       uint64_t queue_id, uint64_t seq)
+uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer, uint64_t queue_id,
+                       uint64_t seq)
 {
     const struct consumer *k = slots_get(&c->consumers, consumer);
 

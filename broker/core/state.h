@@ -23,10 +23,10 @@ struct core {
     uint64_t boot;
     uint64_t random; /* state of the generator for names */
 
-    struct map vhosts;       /* by name */
+    struct map vhosts; /* by name */
     struct map vhost_by_id, exchange_by_id, queue_by_id;
-    struct map users;        /* by name */
-    uint64_t next_def_id;    /* of vhosts, exchanges, queues, bindings */
+    struct map users;     /* by name */
+    uint64_t next_def_id; /* of vhosts, exchanges, queues, bindings */
     uint32_t exchange_count, binding_count, queue_count;
 
     struct slots clients, consumers;
@@ -34,33 +34,33 @@ struct core {
 
     struct list spare_spans; /* struct span.in_lane, to be used again */
     size_t spare_span_count;
-    struct list dirty;       /* struct queue.dirty */
-    struct list marking;     /* struct queue.dirty: until queue.consumed_commit is on disk */
-    struct heap timers;      /* struct queue.timer, by ms */
-    struct heap due;         /* struct due.node, by ms */
+    struct list dirty;   /* struct queue.dirty */
+    struct list marking; /* struct queue.dirty: until queue.consumed_commit is on disk */
+    struct heap timers;  /* struct queue.timer, by ms */
+    struct heap due;     /* struct due.node, by ms */
 
     struct effect *effect;
     size_t effect_count, effect_cap;
 
     struct retain retain;
     struct compact compact;
-    struct commit *open;     /* ops gathered for the next commit; NULL: none yet */
-    bool commit_wanted;      /* somebody waits for open_number though it has no op */
-    uint64_t open_number;    /* number of the commit being gathered */
+    struct commit *open;  /* ops gathered for the next commit; NULL: none yet */
+    bool commit_wanted;   /* somebody waits for open_number though it has no op */
+    uint64_t open_number; /* number of the commit being gathered */
     uint64_t sealed_number, committed_number;
-    struct list holding;     /* struct client.in_holding: confirms that wait */
+    struct list holding; /* struct client.in_holding: confirms that wait */
 
-    struct map blobs;        /* struct blob, by id */
+    struct map blobs; /* struct blob, by id */
     uint64_t next_blob_id;
     struct part_want *part_want; /* in the order asked; the first part_asked are being loaded */
     size_t part_want_count, part_want_cap, part_asked;
-    struct load *shown_parts;    /* loaded, named by effects of this turn */
-    uint64_t sealed_part_bytes;  /* of blobs, in the commit under way */
+    struct load *shown_parts;   /* loaded, named by effects of this turn */
+    uint64_t sealed_part_bytes; /* of blobs, in the commit under way */
 
     uint64_t disk_free_bytes;
     bool disk_low;
-    bool unusable_defs;      /* recovery met definitions that make no sense */
-    struct list done_txs;    /* their returned messages live to the end of the turn */
+    bool unusable_defs;        /* recovery met definitions that make no sense */
+    struct list done_txs;      /* their returned messages live to the end of the turn */
     struct log_limit dead_log; /* faults that every message of a queue may repeat */
     struct buf scratch, scratch2;
     struct core_stats stats;

@@ -7,9 +7,9 @@
 #include "broker/core/state.h"
 
 struct staged_publish {
-    struct publish p; /* its views are set anew when it is needed */
-    size_t at;             /* exchange, routing key, properties, body follow each other */
-    size_t headers_at;     /* from the start of the properties */
+    struct publish p;  /* its views are set anew when it is needed */
+    size_t at;         /* exchange, routing key, properties, body follow each other */
+    size_t headers_at; /* from the start of the properties */
     bool unrouted;
 };
 
@@ -144,9 +144,10 @@ enum publish_result core_tx_commit(struct core *c, struct tx **tp, const char **
                                    uint64_t now_ms)
 {
     struct tx *t = *tp;
+    const char *unused;
 
     c->now_ms = now_ms;
-    enum publish_result r = check_all(c, t, why);
+    enum publish_result r = check_all(c, t, why ? why : &unused);
     if (r != PUBLISH_ROUTED) {
         core_tx_abort(tp);
         return r;

@@ -292,8 +292,7 @@ void rig_restart(struct rig *r)
 
 client_id rig_client(struct rig *r)
 {
-    client_id id =
-        core_client_open(r->core, core_vhost_find(r->core, BYTES("/")), &owner_mark);
+    client_id id = core_client_open(r->core, core_vhost_find(r->core, BYTES("/")), &owner_mark);
 
     core_client_room(r->core, id, SIZE_MAX);
     return id;
@@ -416,6 +415,15 @@ enum publish_result rig_put(struct rig *r, const char *queue, const char *body)
     return rig_send(r, r->client, &(struct rig_message){ .key = queue, .body = body });
 }
 
+void rig_put_each(struct rig *r, const char *queue, const char *bodies)
+{
+    for (; *bodies; bodies++) {
+        char one[] = { *bodies, 0 };
+
+        CHECK(rig_put(r, queue, one) == PUBLISH_ROUTED);
+    }
+}
+
 consumer_id rig_consume(struct rig *r, client_id id, const struct rig_consume *how)
 {
     struct consume s = { .queue = bytes_str(how->queue),
@@ -440,6 +448,13 @@ enum err rig_settle(struct rig *r, client_id id, consumer_id k, uint64_t tag, en
 
     check(r);
     return e;
+}
+
+const char *rig_drain(struct rig *r, const char *queue, struct buf *out)
+{
+    rig_consume(r, r->client, &(struct rig_consume){ .queue = queue });
+    rig_run(r);
+    return rig_texts(r, out);
 }
 
 struct queue_info rig_info(struct rig *r, const char *queue)

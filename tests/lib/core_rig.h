@@ -16,7 +16,7 @@ struct rig_effect {
     struct effect e;
     struct message m; /* views into bytes */
     struct buf bytes;
-    char *text;       /* the body, with a NUL behind it */
+    char *text; /* the body, with a NUL behind it */
 };
 
 struct rig {
@@ -25,15 +25,15 @@ struct rig {
     struct mem_disk *disk;
     struct engine *engine;
     uint64_t now_ms;
-    client_id client;      /* one that is there from the start */
-    bool hold_commits;     /* a sealed commit stays under way until rig_commit */
-    bool hold_loads;       /* loads wait until rig_load */
-    uint64_t disk_free;    /* told with each commit */
+    client_id client;   /* one that is there from the start */
+    bool hold_commits;  /* a sealed commit stays under way until rig_commit */
+    bool hold_loads;    /* loads wait until rig_load */
+    uint64_t disk_free; /* told with each commit */
     struct commit *under_way;
     struct rig_effect *effect;
     size_t count, cap, seen; /* seen: rig_next has given these */
-    uint64_t peak_memory;  /* of the core's budget, at the end of a turn */
-    uint64_t batches_put;  /* rows of messages written so far */
+    uint64_t peak_memory;    /* of the core's budget, at the end of a turn */
+    uint64_t batches_put;    /* rows of messages written so far */
     uint64_t commits;
 };
 
@@ -92,7 +92,7 @@ struct rig_message {
     uint8_t priority;
     bool has_ttl;
     uint64_t ttl_ms, delay_ms;
-    size_t padding;     /* bytes to follow the body */
+    size_t padding;      /* bytes to follow the body */
     const char *headers; /* as for rig_args */
 };
 /* Properties say the same as the publish: delivery mode, priority, expiration. */
@@ -101,6 +101,10 @@ enum publish_result rig_send(struct rig *r, client_id id, const struct rig_messa
 bool rig_stage(struct rig *r, struct tx *t, const struct rig_message *m);
 /* A persistent message to a queue from rig.client. */
 enum publish_result rig_put(struct rig *r, const char *queue, const char *body);
+/* One for each letter of `bodies`; all must be taken. */
+void rig_put_each(struct rig *r, const char *queue, const char *bodies);
+/* Consumes the queue without end and returns what comes at once, as rig_texts does. */
+const char *rig_drain(struct rig *r, const char *queue, struct buf *out);
 
 struct rig_consume {
     const char *queue;

@@ -20,6 +20,7 @@ enum { PAGE_BYTES = 8192, BUSY_MS = 10000, DOOMED_PER_COMMIT = 8 };
 enum { DEFAULT_CHECKPOINT_BYTES = 64 * 1024 * 1024, DEFAULT_CACHE_BYTES = 64 * 1024 * 1024 };
 enum { LEAST_FILE_BYTES = 512 }; /* SQLite takes what is shorter for a new file */
 #define PLENTY_BYTES (UINT64_C(16) << 30)
+enum { MEASURE_NS = 2 * 1000 * 1000 }; /* the disk is asked for its room this often */
 enum { LEAST_CACHE_BYTES = 1024 * 1024, SMALL_CACHE_BYTES = 2 * 1024 * 1024 };
 
 static enum err err_of_errno(const char *doing, const char *path)
@@ -255,17 +256,22 @@ static uint64_t unused_bytes(const struct engine *e)
     return pages * e->page_bytes;
 }
 
-static void measure(const struct engine *e, struct commit *c)
+static void measure(struct engine *e, struct commit *c)
 {
     struct statvfs fs;
     struct stat file;
 
-    c->disk_free_bytes = statvfs(e->dir, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
-    /* The file does not shrink: what was drained is room as well, as long as the
-     * WAL has room to grow.  Not asked for when it cannot matter. */
-    if (c->disk_free_bytes >= e->checkpoint_bytes && c->disk_free_bytes < PLENTY_BYTES)
-        c->disk_free_bytes += unused_bytes(e);
-    c->file_bytes = stat(e->path, &file) == 0 ? (uint64_t)file.st_size : 0;
+    if (c->ended_ns - e->measured_ns >= MEASURE_NS) {
+        e->measured_ns = c->ended_ns;
+        e->disk_free_bytes = statvfs(e->dir, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+        /* The file does not shrink: what was drained is room as well, as long as
+         * the WAL has room to grow.  Not asked for when it cannot matter. */
+        if (e->disk_free_bytes >= e->checkpoint_bytes && e->disk_free_bytes < PLENTY_BYTES)
+            e->disk_free_bytes += unused_bytes(e);
+        e->file_bytes = stat(e->path, &file) == 0 ? (uint64_t)file.st_size : 0;
+    }
+    c->disk_free_bytes = e->disk_free_bytes;
+    c->file_bytes = e->file_bytes;
     c->wal_bytes = atomic_load(&e->wal_bytes);
 }
 

@@ -67,6 +67,7 @@ struct engine {
     sqlite3 *write;
     sqlite3_stmt *statement[WRITE_COUNT];
     sqlite3_stmt *freelist;
+    uint64_t measured_ns, disk_free_bytes, file_bytes;
     struct buf slots, packed; /* of the batch being written */
     struct doomed doomed;
     bool counts_used; /* the table counts may have rows */

@@ -87,8 +87,8 @@ void store_submit(struct store *s, struct commit *c)
     s->busy = true;
     pthread_mutex_lock(&s->lock);
     s->commit = c;
-    pthread_cond_signal(&s->submitted);
     pthread_mutex_unlock(&s->lock);
+    pthread_cond_signal(&s->submitted); /* it wakes into a free lock */
 }
 
 static void ask(struct store *s, uint64_t batch_id, uint64_t blob_id, uint32_t part)
@@ -140,7 +140,7 @@ bool store_take_done(struct store *s, struct commit **commit, struct load **load
         if (!s->done)
             s->done_tail = &s->done;
     }
-    if (!s->commit_done && !s->done)
+    if ((*commit || *load) && !s->commit_done && !s->done)
         clear_fd(s);
     pthread_mutex_unlock(&s->lock);
     return *commit || *load;

@@ -33,7 +33,7 @@ struct broker {
     uint64_t armed_at_ms; /* monotonic; UINT64_MAX: the timer is off */
     bool again;           /* the next turn comes at once */
     enum broker_state state;
-    uint64_t stop_at_ms; /* monotonic: patience ends */
+    uint64_t stop_at_ms;   /* monotonic: patience ends */
     uint64_t disk_look_ms; /* monotonic: while it is full, look again by then */
 };
 

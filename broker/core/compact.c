@@ -187,10 +187,11 @@ uint64_t compact_span_bytes(const struct core *c)
 static bool small_worth_it(const struct core *c)
 {
     const struct compact *k = &c->compact;
+    size_t enough = c->opt.compact_batches ? c->opt.compact_batches : SMALL_BATCHES;
 
-    if (k->small_count < SMALL_BATCHES && k->small_spans < SMALL_SPANS)
+    if (k->small_count < enough && k->small_spans < SMALL_SPANS)
         return false;
-    return c->retain.unsealed_bytes < QUIET_BYTES || k->small_count >= SMALL_BATCHES * 4 ||
+    return c->retain.unsealed_bytes < QUIET_BYTES || k->small_count >= enough * 4 ||
            compact_span_bytes(c) >= c->opt.memory_bytes / URGENT_SHARE;
 }
 

@@ -159,9 +159,9 @@ START_TEST(transient_messages_alone_are_confirmed_without_a_commit)
 {
     uint64_t commits = r.commits;
 
-    ck_assert_int_eq(rig_send(&r, r.client,
-                              &(struct rig_message){ .key = "q", .body = "a", .transient = true }),
-                     PUBLISH_ROUTED);
+    ck_assert_int_eq(
+        rig_send(&r, r.client, &(struct rig_message){ .key = "q", .body = "a", .transient = true }),
+        PUBLISH_ROUTED);
     (void)core_confirm(r.core, r.client, false);
     rig_run(&r);
     assert_in_order(r.client, 1);

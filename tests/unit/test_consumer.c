@@ -40,8 +40,7 @@ static size_t given_to(uint64_t handle)
 
 START_TEST(no_more_is_unacked_than_the_prefetch)
 {
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
 
     put_many("q", 5);
     rig_run(&r);
@@ -133,8 +132,8 @@ END_TEST
 
 START_TEST(an_exclusive_consumer_is_alone)
 {
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .exclusive = true });
+    consumer_id k = rig_consume(&r, r.client,
+                                &(struct rig_consume){ .queue = "q", .exclusive = true });
 
     ck_assert_uint_ne(k, 0);
     ck_assert_uint_eq(rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" }), 0);
@@ -174,8 +173,8 @@ END_TEST
 
 START_TEST(cancel_leaves_a_shared_ledger_as_it_is)
 {
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .shared = true });
+    consumer_id k = rig_consume(&r, r.client,
+                                &(struct rig_consume){ .queue = "q", .shared = true });
 
     put_many("q", 3);
     rig_run(&r);
@@ -249,8 +248,7 @@ START_TEST(a_cancelled_consumer_gives_back_the_credit_of_its_client)
 {
     rig_queue(&r, "w", NULL);
     core_client_prefetch(r.core, r.client, 2);
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .handle = 1 });
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .handle = 1 });
     rig_consume(&r, r.client, &(struct rig_consume){ .queue = "w", .handle = 2 });
     put_many("q", 2);
     rig_run(&r);

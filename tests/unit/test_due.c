@@ -30,11 +30,10 @@ static void tiny_memory(void)
 
 static void put_ttl(const char *queue, const char *body, uint64_t ttl_ms)
 {
-    ck_assert_int_eq(
-        rig_send(&r, r.client,
-                 &(struct rig_message){
-                     .key = queue, .body = body, .has_ttl = true, .ttl_ms = ttl_ms }),
-        PUBLISH_ROUTED);
+    ck_assert_int_eq(rig_send(&r, r.client,
+                              &(struct rig_message){
+                                  .key = queue, .body = body, .has_ttl = true, .ttl_ms = ttl_ms }),
+                     PUBLISH_ROUTED);
 }
 
 static void put_delay(const char *queue, const char *body, uint64_t delay_ms)
@@ -43,13 +42,6 @@ static void put_delay(const char *queue, const char *body, uint64_t delay_ms)
         rig_send(&r, r.client,
                  &(struct rig_message){ .key = queue, .body = body, .delay_ms = delay_ms }),
         PUBLISH_ROUTED);
-}
-
-static const char *drain(const char *queue)
-{
-    rig_consume(&r, r.client, &(struct rig_consume){ .queue = queue });
-    rig_run(&r);
-    return rig_texts(&r, &text);
 }
 
 START_TEST(a_message_expires_by_its_own_ttl)
@@ -63,7 +55,7 @@ START_TEST(a_message_expires_by_its_own_ttl)
     rig_later(&r, 1);
     ck_assert_uint_eq(rig_info(&r, "q").ready, 1);
     ck_assert_uint_eq(rig_stats(&r).expired, 1);
-    ck_assert_str_eq(drain("q"), "b");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "b");
 }
 END_TEST
 
@@ -75,7 +67,7 @@ START_TEST(one_in_the_middle_of_a_queue_expires_too)
     ck_assert_int_eq(rig_put(&r, "q", "c"), PUBLISH_ROUTED);
     rig_run(&r);
     rig_later(&r, 10);
-    ck_assert_str_eq(drain("q"), "a c");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "a c");
 }
 END_TEST
 
@@ -221,7 +213,7 @@ START_TEST(expired_messages_are_dead_lettered)
     ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
     ck_assert_uint_eq(rig_info(&r, "dead").ready, 2);
     rig_later(&r, 10000); /* the ttl does not go along */
-    ck_assert_str_eq(drain("dead"), "a b");
+    ck_assert_str_eq(rig_drain(&r, "dead", &text), "a b");
 }
 END_TEST
 
@@ -229,7 +221,8 @@ START_TEST(messages_on_disk_are_dead_lettered_when_they_expire)
 {
     tiny_memory();
     rig_queue(&r, "dead", NULL);
-    rig_queue(&r, "q", "x-message-ttl=10 x-dead-letter-exchange=amq.direct x-dead-letter-routing-key=dead");
+    rig_queue(&r, "q",
+              "x-message-ttl=10 x-dead-letter-exchange=amq.direct x-dead-letter-routing-key=dead");
     ck_assert_int_eq(core_bind(r.core, r.client,
                                &(struct binding_spec){ .exchange = BYTES("amq.direct"),
                                                        .target = BYTES("dead"),
@@ -243,7 +236,7 @@ START_TEST(messages_on_disk_are_dead_lettered_when_they_expire)
     ck_assert_uint_eq(rig_stats(&r).memory_bytes, 0);
     rig_later(&r, 10);
     ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
-    ck_assert_str_eq(drain("dead"), "a b");
+    ck_assert_str_eq(rig_drain(&r, "dead", &text), "a b");
 }
 END_TEST
 
@@ -306,7 +299,7 @@ START_TEST(a_delay_survives_a_crash)
     ck_assert_uint_eq(rig_info(&r, "q").ready, 1);
     rig_crash(&r, false);
     rig_later(&r, 5000);
-    ck_assert_str_eq(drain("q"), "late");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "late");
 }
 END_TEST
 
@@ -331,13 +324,11 @@ END_TEST
 START_TEST(the_ttl_of_a_delayed_message_counts_from_its_time)
 {
     rig_queue(&r, "q", NULL);
-    ck_assert_int_eq(rig_send(&r, r.client,
-                              &(struct rig_message){ .key = "q",
-                                                     .body = "a",
-                                                     .delay_ms = 100,
-                                                     .has_ttl = true,
-                                                     .ttl_ms = 50 }),
-                     PUBLISH_ROUTED);
+    ck_assert_int_eq(
+        rig_send(&r, r.client,
+                 &(struct rig_message){
+                     .key = "q", .body = "a", .delay_ms = 100, .has_ttl = true, .ttl_ms = 50 }),
+        PUBLISH_ROUTED);
     rig_run(&r);
     rig_later(&r, 100);
     ck_assert_uint_eq(rig_info(&r, "q").ready, 1);
@@ -349,12 +340,11 @@ END_TEST
 START_TEST(a_delayed_message_is_routed_by_what_is_bound_when_it_is_due)
 {
     rig_queue(&r, "q", NULL);
-    ck_assert_int_eq(rig_send(&r, r.client,
-                              &(struct rig_message){ .exchange = "amq.topic",
-                                                     .key = "a.b",
-                                                     .body = "m",
-                                                     .delay_ms = 100 }),
-                     PUBLISH_ROUTED);
+    ck_assert_int_eq(
+        rig_send(&r, r.client,
+                 &(struct rig_message){
+                     .exchange = "amq.topic", .key = "a.b", .body = "m", .delay_ms = 100 }),
+        PUBLISH_ROUTED);
     ck_assert_int_eq(rig_send(&r, r.client,
                               &(struct rig_message){
                                   .exchange = "none", .key = "a.b", .body = "m", .delay_ms = 100 }),
@@ -366,7 +356,7 @@ START_TEST(a_delayed_message_is_routed_by_what_is_bound_when_it_is_due)
                                NULL),
                      OK);
     rig_later(&r, 100);
-    ck_assert_str_eq(drain("q"), "m");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "m");
 }
 END_TEST
 
@@ -414,8 +404,7 @@ START_TEST(the_queue_of_delayed_messages_cannot_be_taken_beforehand)
     struct queue_info info;
     const char *why = NULL;
 
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &q, &info, &why, r.now_ms),
-                     ERR_REFUSED);
+    ck_assert_int_eq(core_queue_declare(r.core, r.client, &q, &info, &why, r.now_ms), ERR_REFUSED);
     ck_assert_ptr_nonnull(why);
 }
 END_TEST

@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* Limits of a queue and what becomes of what is too much; dead letters. */
+/* Limits of a queue and of the node, and what becomes of what is too much. */
 #include <check.h>
 
-#include "proto/props.h"
-#include "proto/table.h"
 #include "tests/lib/core_rig.h"
 
 static struct rig r;
 static struct buf text;
 
-#define DLX " x-dead-letter-exchange=amq.direct x-dead-letter-routing-key=dead"
-
 static void setup(void)
 {
     rig_open(&r, NULL);
-    rig_queue(&r, "dead", NULL);
-    ck_assert_int_eq(core_bind(r.core, r.client,
-                               &(struct binding_spec){ .exchange = BYTES("amq.direct"),
-                                                       .target = BYTES("dead"),
-                                                       .routing_key = BYTES("dead") },
-                               NULL),
-                     OK);
-    rig_run(&r);
 }
 
 static void teardown(void)
@@ -30,73 +18,14 @@ static void teardown(void)
     buf_fini(&text);
 }
 
-static void put_all(const char *queue, const char *bodies)
-{
-    char one[2] = { 0, 0 };
-
-    for (; *bodies; bodies++) {
-        one[0] = *bodies;
-        ck_assert_int_eq(rig_put(&r, queue, one), PUBLISH_ROUTED);
-    }
-}
-
-static const char *drain(const char *queue)
-{
-    rig_consume(&r, r.client, &(struct rig_consume){ .queue = queue });
-    rig_run(&r);
-    return rig_texts(&r, &text);
-}
-
-/* The table of headers of a message; empty without one. */
-static struct bytes headers_of(const struct rig_effect *e)
-{
-    struct props p;
-
-    ck_assert(props_decode(e->m.props, &p));
-    return p.flags & PROPS_headers ? p.headers : (struct bytes){ NULL, 0 };
-}
-
-/* Entry `i` of x-death. */
-static struct bytes death(const struct rig_effect *e, int i)
-{
-    struct table_value v;
-
-    ck_assert(table_find(headers_of(e), BYTES("x-death"), &v));
-    ck_assert_int_eq(v.type, 'A');
-    struct table_iter it = table_iter(v.raw);
-    do
-        ck_assert(table_next_element(&it, &v));
-    while (i-- > 0);
-    ck_assert_int_eq(v.type, 'F');
-    return v.raw;
-}
-
-static void assert_field(struct bytes table, const char *name, const char *want)
-{
-    struct table_value v;
-    struct bytes got;
-
-    ck_assert(table_find(table, bytes_str(name), &v) && table_str(&v, &got));
-    ck_assert(bytes_eq(got, bytes_str(want)));
-}
-
-static int64_t death_count(struct bytes entry)
-{
-    struct table_value v;
-    int64_t n = -1;
-
-    ck_assert(table_find(entry, BYTES("count"), &v) && table_int(&v, &n));
-    return n;
-}
-
 START_TEST(beyond_its_length_a_queue_drops_its_head)
 {
     rig_queue(&r, "q", "x-max-length=3");
-    put_all("q", "abcde");
+    rig_put_each(&r, "q", "abcde");
     rig_run(&r);
     ck_assert_uint_eq(rig_info(&r, "q").ready, 3);
     ck_assert_uint_eq(rig_stats(&r).dropped, 2);
-    ck_assert_str_eq(drain("q"), "c d e");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "c d e");
 }
 END_TEST
 
@@ -118,7 +47,7 @@ START_TEST(what_a_waiting_consumer_takes_does_not_count)
 {
     rig_queue(&r, "q", "x-max-length=1");
     rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 4 });
-    put_all("q", "abcdef");
+    rig_put_each(&r, "q", "abcdef");
     rig_run(&r);
     ck_assert_str_eq(rig_texts(&r, &text), "a b c d");
     ck_assert_uint_eq(rig_info(&r, "q").ready, 1);
@@ -136,34 +65,33 @@ START_TEST(a_limit_holds_for_what_is_on_disk)
     rig_queue(&r, "q", "x-max-length=3");
     for (int i = 0; i < 10; i++) {
         char body[2] = { (char)('a' + i), 0 };
-        put_all("q", body);
+        rig_put_each(&r, "q", body);
         rig_run(&r);
     }
     ck_assert_uint_eq(rig_info(&r, "q").ready, 3);
-    ck_assert_str_eq(drain("q"), "h i j");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "h i j");
 }
 END_TEST
 
 START_TEST(a_dropped_head_stays_dropped_after_a_crash)
 {
     rig_queue(&r, "q", "x-max-length=2");
-    put_all("q", "ab");
+    rig_put_each(&r, "q", "ab");
     rig_run(&r);
-    put_all("q", "c");
+    rig_put_each(&r, "q", "c");
     rig_run(&r);
     rig_crash(&r, false);
-    ck_assert_str_eq(drain("q"), "b c");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "b c");
 }
 END_TEST
 
 START_TEST(a_queue_may_refuse_instead)
 {
     rig_queue(&r, "q", "x-max-length=2 x-overflow=reject-publish");
-    put_all("q", "ab");
+    rig_put_each(&r, "q", "ab");
     ck_assert_int_eq(rig_put(&r, "q", "c"), PUBLISH_REFUSED);
     ck_assert_uint_eq(rig_stats(&r).refused, 1);
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 1 });
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 1 });
     rig_run(&r);
     ck_assert_int_eq(rig_put(&r, "q", "d"), PUBLISH_ROUTED);
     ck_assert_int_eq(rig_put(&r, "q", "e"), PUBLISH_REFUSED);
@@ -176,23 +104,23 @@ END_TEST
 START_TEST(a_queue_that_refuses_keeps_what_comes_back_above_its_limit)
 {
     rig_queue(&r, "q", "x-max-length=2 x-overflow=reject-publish");
-    put_all("q", "ab");
+    rig_put_each(&r, "q", "ab");
     consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
     rig_run(&r);
-    put_all("q", "cd");
+    rig_put_each(&r, "q", "cd");
     core_cancel(r.core, r.client, k, r.now_ms);
     rig_run(&r);
     ck_assert_uint_eq(rig_info(&r, "q").ready, 4);
     ck_assert_int_eq(rig_put(&r, "q", "e"), PUBLISH_REFUSED);
     rig_forget(&r);
-    ck_assert_str_eq(drain("q"), "a b c d");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "a b c d");
 }
 END_TEST
 
 START_TEST(a_queue_may_refuse_by_bytes)
 {
     rig_queue(&r, "q", "x-max-length-bytes=3 x-overflow=reject-publish");
-    put_all("q", "abc");
+    rig_put_each(&r, "q", "abc");
     ck_assert_int_eq(rig_put(&r, "q", "d"), PUBLISH_REFUSED);
     ck_assert_int_eq(rig_put(&r, "q", ""), PUBLISH_ROUTED);
 }
@@ -210,29 +138,17 @@ START_TEST(one_queue_that_refuses_keeps_the_message_from_all)
                                                            .target = bytes_str(names[i]) },
                                    NULL),
                          OK);
-    ck_assert_int_eq(rig_send(&r, r.client,
-                              &(struct rig_message){ .exchange = "amq.fanout", .body = "m" }),
-                     PUBLISH_REFUSED);
+    ck_assert_int_eq(
+        rig_send(&r, r.client, &(struct rig_message){ .exchange = "amq.fanout", .body = "m" }),
+        PUBLISH_REFUSED);
     ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
-}
-END_TEST
-
-START_TEST(a_refused_message_may_be_dead_lettered)
-{
-    rig_queue(&r, "q", "x-max-length=1 x-overflow=reject-publish-dlx" DLX);
-    put_all("q", "a");
-    ck_assert_int_eq(rig_put(&r, "q", "b"), PUBLISH_REFUSED);
-    rig_run(&r);
-    ck_assert_uint_eq(rig_info(&r, "q").ready, 1);
-    ck_assert_str_eq(drain("dead"), "b");
-    assert_field(death(&r.effect[r.seen - 1], 0), "reason", "maxlen");
 }
 END_TEST
 
 START_TEST(a_full_disk_refuses_publishes_and_lets_the_rest_go_on)
 {
     rig_queue(&r, "q", NULL);
-    put_all("q", "ab");
+    rig_put_each(&r, "q", "ab");
     rig_run(&r);
     core_disk_free(r.core, 999);
     ck_assert_int_eq(core_pressure(r.core), CORE_PRESSURE_DISK);
@@ -270,12 +186,10 @@ START_TEST(a_message_that_is_too_large_is_refused)
     o.message_bytes = 100;
     rig_open(&r, &o);
     rig_queue(&r, "q", NULL);
-    ck_assert_int_eq(
-        rig_send(&r, r.client, &(struct rig_message){ .key = "q", .padding = 100 }),
-        PUBLISH_ROUTED);
-    ck_assert_int_eq(
-        rig_send(&r, r.client, &(struct rig_message){ .key = "q", .padding = 101 }),
-        PUBLISH_REFUSED);
+    ck_assert_int_eq(rig_send(&r, r.client, &(struct rig_message){ .key = "q", .padding = 100 }),
+                     PUBLISH_ROUTED);
+    ck_assert_int_eq(rig_send(&r, r.client, &(struct rig_message){ .key = "q", .padding = 101 }),
+                     PUBLISH_REFUSED);
 }
 END_TEST
 
@@ -291,8 +205,9 @@ START_TEST(pressure_rises_while_the_disk_is_behind)
     r.hold_commits = true;
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(core_pressure(r.core), CORE_PRESSURE_NONE);
-        ck_assert_int_eq(rig_send(&r, r.client, &(struct rig_message){ .key = "q", .padding = 600 }),
-                         PUBLISH_ROUTED);
+        ck_assert_int_eq(
+            rig_send(&r, r.client, &(struct rig_message){ .key = "q", .padding = 600 }),
+            PUBLISH_ROUTED);
         rig_turn(&r);
     }
     ck_assert_int_eq(core_pressure(r.core), CORE_PRESSURE_MEMORY);
@@ -301,199 +216,6 @@ START_TEST(pressure_rises_while_the_disk_is_behind)
     rig_turn(&r);
     rig_commit(&r);
     ck_assert_int_eq(core_pressure(r.core), CORE_PRESSURE_NONE);
-}
-END_TEST
-
-START_TEST(a_rejected_message_is_dead_lettered_with_its_history)
-{
-    rig_queue(&r, "q", "x-dead-letter-exchange=amq.direct x-dead-letter-routing-key=dead");
-    ck_assert_int_eq(rig_send(&r, r.client,
-                              &(struct rig_message){ .key = "q", .body = "a", .headers = "k=v" }),
-                     PUBLISH_ROUTED);
-    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    rig_run(&r);
-    ck_assert_int_eq(rig_settle(&r, r.client, k, 1, SETTLE_REJECT), OK);
-    rig_run(&r);
-    ck_assert_uint_eq(rig_stats(&r).dead_lettered, 1);
-    rig_crash(&r, false);
-    ck_assert_str_eq(drain("dead"), "a");
-    const struct rig_effect *e = &r.effect[r.seen - 1];
-    assert_field(death(e, 0), "reason", "rejected");
-    assert_field(death(e, 0), "queue", "q");
-    assert_field(death(e, 0), "exchange", "");
-    ck_assert_int_eq(death_count(death(e, 0)), 1);
-    assert_field(headers_of(e), "x-first-death-queue", "q");
-    assert_field(headers_of(e), "k", "v");
-    ck_assert(bytes_eq(e->m.exchange, BYTES("amq.direct")));
-    ck_assert(bytes_eq(e->m.routing_key, BYTES("dead")));
-}
-END_TEST
-
-START_TEST(without_a_key_a_dead_letter_keeps_its_own)
-{
-    rig_queue(&r, "q", "x-dead-letter-exchange=amq.topic x-max-length=0");
-    ck_assert_int_eq(core_bind(r.core, r.client,
-                               &(struct binding_spec){ .exchange = BYTES("amq.topic"),
-                                                       .target = BYTES("dead"),
-                                                       .routing_key = BYTES("q") },
-                               NULL),
-                     OK);
-    put_all("q", "a");
-    rig_run(&r);
-    ck_assert_str_eq(drain("dead"), "a");
-}
-END_TEST
-
-START_TEST(a_dead_letter_may_go_to_a_queue_by_name)
-{
-    struct buf table = { 0 };
-    struct queue_spec s = { .name = BYTES("q"), .durable = true };
-    struct queue_info info;
-    const char *why;
-
-    table_put_str(&table, BYTES("x-dead-letter-exchange"), BYTES(""));
-    table_put_str(&table, BYTES("x-dead-letter-routing-key"), BYTES("dead"));
-    table_put_int(&table, BYTES("x-max-length"), 1);
-    s.arguments = buf_view(&table);
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), OK);
-    buf_fini(&table);
-    put_all("q", "abc");
-    rig_run(&r);
-    ck_assert_str_eq(drain("dead"), "a b");
-}
-END_TEST
-
-START_TEST(a_dead_letter_without_a_place_to_go_is_dropped)
-{
-    rig_queue(&r, "q", "x-dead-letter-exchange=none x-max-length=0");
-    put_all("q", "a");
-    rig_run(&r);
-    ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
-    ck_assert_uint_eq(rig_stats(&r).batches, 0);
-    ck_assert_uint_eq(rig_stats(&r).unrouted, 1);
-}
-END_TEST
-
-START_TEST(a_cycle_without_a_rejection_ends)
-{
-    rig_queue(&r, "q", "x-dead-letter-exchange=amq.fanout x-max-length=0");
-    ck_assert_int_eq(core_bind(r.core, r.client,
-                               &(struct binding_spec){ .exchange = BYTES("amq.fanout"),
-                                                       .target = BYTES("q") },
-                               NULL),
-                     OK);
-    put_all("q", "ab");
-    rig_run(&r);
-    ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
-    ck_assert_uint_eq(rig_stats(&r).dead_lettered, 2);
-    ck_assert_uint_eq(rig_stats(&r).batches, 0);
-}
-END_TEST
-
-START_TEST(a_cycle_by_rejection_goes_on_and_is_counted)
-{
-    rig_queue(&r, "q", "x-dead-letter-exchange=amq.fanout");
-    ck_assert_int_eq(core_bind(r.core, r.client,
-                               &(struct binding_spec){ .exchange = BYTES("amq.fanout"),
-                                                       .target = BYTES("q") },
-                               NULL),
-                     OK);
-    put_all("q", "a");
-    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    for (uint64_t tag = 1; tag <= 4; tag++) {
-        rig_run(&r);
-        const struct rig_effect *e = rig_next(&r, EFFECT_DELIVER);
-        ck_assert_ptr_nonnull(e);
-        ck_assert_str_eq(e->text, "a");
-        if (tag > 1)
-            ck_assert_int_eq(death_count(death(e, 0)), (int64_t)tag - 1);
-        ck_assert_int_eq(rig_settle(&r, r.client, k, tag, SETTLE_REJECT), OK);
-    }
-}
-END_TEST
-
-START_TEST(beyond_its_delivery_limit_a_message_goes)
-{
-    rig_queue(&r, "q", "x-delivery-limit=2" DLX);
-    put_all("q", "a");
-    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    for (uint64_t tag = 1; tag <= 3; tag++) {
-        rig_run(&r);
-        const struct rig_effect *e = rig_next(&r, EFFECT_DELIVER);
-        ck_assert_ptr_nonnull(e);
-        ck_assert_uint_eq(e->e.deliveries, tag - 1);
-        ck_assert_int_eq(rig_settle(&r, r.client, k, tag, SETTLE_RETURN), OK);
-    }
-    rig_run(&r);
-    ck_assert_str_eq(rig_next_text(&r), "(none)");
-    ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
-    ck_assert_str_eq(drain("dead"), "a");
-    assert_field(death(&r.effect[r.seen - 1], 0), "reason", "delivery_limit");
-}
-END_TEST
-
-START_TEST(the_delivery_limit_counts_over_a_crash)
-{
-    rig_queue(&r, "q", "x-delivery-limit=1");
-    put_all("q", "a");
-    for (int run = 0; run < 2; run++) {
-        consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-        rig_run(&r);
-        core_client_room(r.core, r.client, 0);
-        ck_assert_int_eq(rig_settle(&r, r.client, k, 1, SETTLE_RETURN), OK);
-        rig_run(&r);
-        rig_crash(&r, false);
-    }
-    ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
-    ck_assert_uint_eq(rig_rows(&r), 0);
-}
-END_TEST
-
-START_TEST(a_rejected_message_on_disk_is_dead_lettered_once_it_is_read)
-{
-    struct core_options o = rig_options();
-
-    teardown();
-    setup();
-    o.memory_bytes = 1;
-    r.opt = o;
-    rig_crash(&r, false);
-    rig_queue(&r, "q", "x-dead-letter-exchange=amq.direct x-dead-letter-routing-key=dead");
-    put_all("q", "abc");
-    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    rig_run(&r);
-    ck_assert_uint_eq(rig_stats(&r).memory_bytes, 0);
-    rig_forget(&r);
-    ck_assert_int_eq(rig_settle(&r, r.client, k, 2, SETTLE_REJECT), OK);
-    rig_run(&r);
-    ck_assert_uint_eq(rig_info(&r, "q").unacked, 2);
-    rig_crash(&r, false);
-    ck_assert_uint_eq(rig_info(&r, "q").ready, 2);
-    ck_assert_str_eq(drain("dead"), "b");
-}
-END_TEST
-
-START_TEST(a_dead_letter_and_its_end_are_in_one_commit)
-{
-    rig_queue(&r, "q", "x-dead-letter-exchange=amq.direct x-dead-letter-routing-key=dead");
-    put_all("q", "a");
-    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    rig_run(&r);
-    r.hold_commits = true;
-    ck_assert_int_eq(rig_settle(&r, r.client, k, 1, SETTLE_REJECT), OK);
-    rig_turn(&r);
-    rig_crash(&r, false);
-    ck_assert_uint_eq(rig_info(&r, "q").ready, 1);
-    ck_assert_uint_eq(rig_info(&r, "dead").ready, 0);
-    k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    rig_turn(&r);
-    rig_commit(&r);
-    rig_turn(&r); /* with what was read */
-    ck_assert_int_eq(rig_settle(&r, r.client, k, 1, SETTLE_REJECT), OK);
-    rig_turn(&r);
-    rig_crash(&r, true);
-    ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
-    ck_assert_uint_eq(rig_info(&r, "dead").ready, 1);
 }
 END_TEST
 
@@ -514,21 +236,10 @@ Suite *limits_suite(void)
     tcase_add_test(t, a_queue_that_refuses_keeps_what_comes_back_above_its_limit);
     tcase_add_test(t, a_queue_may_refuse_by_bytes);
     tcase_add_test(t, one_queue_that_refuses_keeps_the_message_from_all);
-    tcase_add_test(t, a_refused_message_may_be_dead_lettered);
     tcase_add_test(t, a_full_disk_refuses_publishes_and_lets_the_rest_go_on);
     tcase_add_test(t, service_resumes_when_there_is_space_and_not_at_the_brink);
     tcase_add_test(t, a_message_that_is_too_large_is_refused);
     tcase_add_test(t, pressure_rises_while_the_disk_is_behind);
-    tcase_add_test(t, a_rejected_message_is_dead_lettered_with_its_history);
-    tcase_add_test(t, without_a_key_a_dead_letter_keeps_its_own);
-    tcase_add_test(t, a_dead_letter_may_go_to_a_queue_by_name);
-    tcase_add_test(t, a_dead_letter_without_a_place_to_go_is_dropped);
-    tcase_add_test(t, a_cycle_without_a_rejection_ends);
-    tcase_add_test(t, a_cycle_by_rejection_goes_on_and_is_counted);
-    tcase_add_test(t, beyond_its_delivery_limit_a_message_goes);
-    tcase_add_test(t, the_delivery_limit_counts_over_a_crash);
-    tcase_add_test(t, a_rejected_message_on_disk_is_dead_lettered_once_it_is_read);
-    tcase_add_test(t, a_dead_letter_and_its_end_are_in_one_commit);
     suite_add_tcase(s, t);
     return s;
 }

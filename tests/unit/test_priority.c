@@ -78,8 +78,7 @@ START_TEST(a_later_message_of_higher_priority_overtakes)
 {
     put("a", 1);
     put("b", 1);
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 1 });
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 1 });
     rig_run(&r);
     put("c", 2);
     ck_assert_int_eq(rig_settle(&r, r.client, k, 1, SETTLE_ACK), OK);
@@ -95,8 +94,7 @@ START_TEST(what_comes_back_has_its_place_in_its_priority)
     put("a", 1);
     put("b", 2);
     put("c", 2);
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
     rig_run(&r);
     ck_assert_str_eq(rig_texts(&r, &text), "b c");
     core_cancel(r.core, r.client, k, r.now_ms);
@@ -142,10 +140,10 @@ START_TEST(a_full_queue_drops_its_head_whatever_its_priority)
     const uint8_t priority[] = { 3, 0, 2, 1 };
     for (int i = 0; i < 4; i++) {
         char body[2] = { (char)('a' + i), 0 };
-        ck_assert_int_eq(
-            rig_send(&r, r.client,
-                     &(struct rig_message){ .key = "small", .body = body, .priority = priority[i] }),
-            PUBLISH_ROUTED);
+        ck_assert_int_eq(rig_send(&r, r.client,
+                                  &(struct rig_message){
+                                      .key = "small", .body = body, .priority = priority[i] }),
+                         PUBLISH_ROUTED);
     }
     rig_run(&r);
     rig_consume(&r, r.client, &(struct rig_consume){ .queue = "small" });

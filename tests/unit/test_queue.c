@@ -17,22 +17,12 @@ static void teardown(void)
     buf_fini(&text);
 }
 
-static void put_all(const char *queue, const char *bodies)
-{
-    char one[2] = { 0, 0 };
-
-    for (; *bodies; bodies++) {
-        one[0] = *bodies;
-        ck_assert_int_eq(rig_put(&r, queue, one), PUBLISH_ROUTED);
-    }
-}
-
 START_TEST(messages_come_in_the_order_they_were_sent)
 {
     rig_queue(&r, "q", NULL);
-    put_all("q", "abc");
+    rig_put_each(&r, "q", "abc");
     rig_run(&r);
-    put_all("q", "def");
+    rig_put_each(&r, "q", "def");
     rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
     rig_run(&r);
     ck_assert_str_eq(rig_texts(&r, &text), "a b c d e f");
@@ -42,9 +32,8 @@ END_TEST
 START_TEST(what_is_returned_goes_back_to_its_own_place)
 {
     rig_queue(&r, "q", NULL);
-    put_all("q", "abcd");
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 3 });
+    rig_put_each(&r, "q", "abcd");
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 3 });
     rig_run(&r);
     ck_assert_str_eq(rig_texts(&r, &text), "a b c");
     ck_assert_int_eq(rig_settle(&r, r.client, k, 2, SETTLE_RETURN), OK);
@@ -61,7 +50,7 @@ START_TEST(a_client_that_goes_leaves_order_behind)
     client_id second = rig_client(&r);
 
     rig_queue(&r, "q", NULL);
-    put_all("q", "abcde");
+    rig_put_each(&r, "q", "abcde");
     consumer_id k = rig_consume(&r, second, &(struct rig_consume){ .queue = "q", .prefetch = 4 });
     rig_run(&r);
     ck_assert_int_eq(rig_settle(&r, second, k, 2, SETTLE_ACK), OK);
@@ -78,7 +67,7 @@ END_TEST
 START_TEST(a_returned_message_is_marked_and_counted)
 {
     rig_queue(&r, "q", NULL);
-    put_all("q", "a");
+    rig_put_each(&r, "q", "a");
     consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
 
     for (uint32_t times = 0; times < 3; times++) {
@@ -95,10 +84,9 @@ END_TEST
 START_TEST(counts_of_ready_and_unacked_follow)
 {
     rig_queue(&r, "q", NULL);
-    put_all("q", "abc");
+    rig_put_each(&r, "q", "abc");
     ck_assert_uint_eq(rig_info(&r, "q").ready, 3);
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
     rig_run(&r);
     ck_assert_uint_eq(rig_info(&r, "q").ready, 1);
     ck_assert_uint_eq(rig_info(&r, "q").unacked, 2);
@@ -117,9 +105,8 @@ START_TEST(purge_takes_what_is_ready_and_leaves_what_is_unacked)
     const char *why;
 
     rig_queue(&r, "q", NULL);
-    put_all("q", "abcde");
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
+    rig_put_each(&r, "q", "abcde");
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
     rig_run(&r);
     ck_assert_int_eq(core_queue_purge(r.core, r.client, BYTES("q"), &count, &why), OK);
     ck_assert_uint_eq(count, 3);
@@ -144,20 +131,79 @@ START_TEST(purge_of_a_queue_on_disk_takes_it_all)
     rig_open(&r, &o);
     rig_queue(&r, "q", NULL);
     for (int i = 0; i < 10; i++) {
-        put_all("q", "ab");
+        rig_put_each(&r, "q", "ab");
         rig_run(&r);
     }
     ck_assert_uint_eq(rig_stats(&r).memory_bytes, 0);
     ck_assert_int_eq(core_queue_purge(r.core, r.client, BYTES("q"), &count, &why), OK);
     ck_assert_uint_eq(count, 20);
-    put_all("q", "c");
+    rig_put_each(&r, "q", "c");
     ck_assert_int_eq(core_queue_purge(r.core, r.client, BYTES("q"), &count, &why), OK);
-    put_all("q", "d");
+    rig_put_each(&r, "q", "d");
     rig_run(&r);
     rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
     rig_run(&r);
     ck_assert_str_eq(rig_texts(&r, &text), "d");
     ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
+}
+END_TEST
+
+START_TEST(purge_of_a_queue_on_disk_spares_what_comes_back)
+{
+    struct core_options o = rig_options();
+    uint64_t count = 0;
+    const char *why;
+
+    rig_close(&r);
+    o.memory_bytes = 1;
+    rig_open(&r, &o);
+    rig_queue(&r, "q", NULL);
+    rig_put_each(&r, "q", "abcd");
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 2 });
+    rig_run(&r);
+    r.hold_loads = true;
+    ck_assert_int_eq(core_queue_purge(r.core, r.client, BYTES("q"), &count, &why), OK);
+    (void)core_confirm(r.core, r.client, false);
+    ck_assert_uint_eq(count, 2);
+    core_cancel(r.core, r.client, k, r.now_ms);
+    rig_turn(&r);
+    ck_assert_uint_eq(rig_confirmed(&r, r.client), 0); /* it is not done */
+    r.hold_loads = false;
+    while (rig_load(&r))
+        ;
+    rig_run(&r);
+    ck_assert_uint_eq(rig_confirmed(&r, r.client), 1);
+    ck_assert_uint_eq(rig_info(&r, "q").ready, 2);
+    rig_forget(&r);
+    rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
+    rig_run(&r);
+    ck_assert_str_eq(rig_texts(&r, &text), "a b");
+}
+END_TEST
+
+START_TEST(what_comes_after_a_purge_of_the_disk_is_delivered)
+{
+    struct core_options o = rig_options();
+    uint64_t count = 0;
+    const char *why;
+
+    rig_close(&r);
+    o.memory_bytes = 1;
+    rig_open(&r, &o);
+    rig_queue(&r, "q", NULL);
+    rig_put_each(&r, "q", "ab");
+    rig_run(&r);
+    r.hold_loads = true;
+    rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
+    rig_turn(&r);
+    ck_assert_int_eq(core_queue_purge(r.core, r.client, BYTES("q"), &count, &why), OK);
+    rig_put_each(&r, "q", "c");
+    rig_turn(&r);
+    while (rig_load(&r))
+        ;
+    r.hold_loads = false;
+    rig_run(&r);
+    ck_assert_str_eq(rig_texts(&r, &text), "c");
 }
 END_TEST
 
@@ -168,12 +214,12 @@ START_TEST(deleting_a_queue_lets_go_of_its_messages)
 
     rig_queue(&r, "q", NULL);
     rig_queue(&r, "other", NULL);
-    put_all("q", "abc");
-    put_all("other", "x");
+    rig_put_each(&r, "q", "abc");
+    rig_put_each(&r, "other", "x");
     rig_run(&r);
     ck_assert_uint_eq(rig_rows(&r), 1);
-    ck_assert_int_eq(
-        core_queue_delete(r.core, r.client, BYTES("q"), false, false, &count, &why), OK);
+    ck_assert_int_eq(core_queue_delete(r.core, r.client, BYTES("q"), false, false, &count, &why),
+                     OK);
     ck_assert_uint_eq(count, 3);
     ck_assert_int_eq(
         core_queue_delete(r.core, r.client, BYTES("other"), false, false, &count, &why), OK);
@@ -191,12 +237,12 @@ START_TEST(a_queue_may_go_while_messages_of_it_are_unacked)
     enum settle how[] = { SETTLE_ACK, SETTLE_RETURN, SETTLE_REJECT };
 
     rig_queue(&r, "q", NULL);
-    put_all("q", "abcd");
+    rig_put_each(&r, "q", "abcd");
     rig_consume(&r, r.client,
                 &(struct rig_consume){ .queue = "q", .prefetch = 3, .shared = true, .handle = 7 });
     rig_run(&r);
-    ck_assert_int_eq(
-        core_queue_delete(r.core, r.client, BYTES("q"), false, false, &count, &why), OK);
+    ck_assert_int_eq(core_queue_delete(r.core, r.client, BYTES("q"), false, false, &count, &why),
+                     OK);
     rig_run(&r);
     const struct rig_effect *gone = rig_next(&r, EFFECT_DELIVER);
     while (gone && gone->e.kind != EFFECT_CANCELLED)
@@ -210,125 +256,6 @@ START_TEST(a_queue_may_go_while_messages_of_it_are_unacked)
     ck_assert_uint_eq(rig_info(&r, "q").ready, 0);
     ck_assert_uint_eq(rig_stats(&r).batches, 0);
     ck_assert_uint_eq(rig_rows(&r), 0);
-}
-END_TEST
-
-START_TEST(delete_heeds_if_unused_and_if_empty)
-{
-    uint64_t count = 0;
-    const char *why;
-
-    rig_queue(&r, "q", NULL);
-    put_all("q", "a");
-    ck_assert_int_eq(core_queue_delete(r.core, r.client, BYTES("q"), false, true, &count, &why),
-                     ERR_NOT_EMPTY);
-    rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    ck_assert_int_eq(core_queue_delete(r.core, r.client, BYTES("q"), true, false, &count, &why),
-                     ERR_IN_USE);
-    ck_assert_int_eq(core_queue_delete(r.core, r.client, BYTES("w"), true, false, &count, &why),
-                     ERR_NOT_FOUND);
-}
-END_TEST
-
-START_TEST(a_queue_is_declared_again_only_as_it_is)
-{
-    struct buf args = { 0 };
-    struct queue_spec s = { .name = BYTES("q"), .durable = true };
-    struct queue_info info;
-    const char *why = NULL;
-
-    rig_queue(&r, "q", "x-max-length=5");
-    s.arguments = rig_args(&args, "x-max-length=5");
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), OK);
-    s.arguments = rig_args(&args, "x-max-length=6");
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), ERR_EXISTS);
-    ck_assert_ptr_nonnull(why);
-    s.arguments = rig_args(&args, "x-max-length=5");
-    s.durable = false;
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), ERR_EXISTS);
-    s.arguments = rig_args(&args, "x-max-length=many");
-    s.name = BYTES("w");
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms),
-                     ERR_INVALID);
-    s.passive = true;
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms),
-                     ERR_NOT_FOUND);
-    buf_fini(&args);
-}
-END_TEST
-
-START_TEST(a_queue_without_a_name_gets_one_of_its_own)
-{
-    struct queue_spec s = { .prefix = BYTES("tmp-") };
-    struct queue_info one, two;
-    const char *why;
-
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &one, &why, r.now_ms), OK);
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &two, &why, r.now_ms), OK);
-    ck_assert(bytes_starts(one.name, BYTES("tmp-")));
-    ck_assert_uint_eq(one.name.n, 4 + 32);
-    ck_assert(!bytes_eq(one.name, two.name));
-}
-END_TEST
-
-START_TEST(an_exclusive_queue_is_locked_to_others_and_goes_with_its_client)
-{
-    client_id second = rig_client(&r);
-    struct queue_spec s = { .name = BYTES("q"), .exclusive = true };
-    struct queue_info info;
-    const char *why;
-    uint64_t count;
-    consumer_id k;
-
-    ck_assert_int_eq(core_queue_declare(r.core, second, &s, &info, &why, r.now_ms), OK);
-    put_all("q", "ab");
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), ERR_LOCKED);
-    ck_assert_int_eq(core_queue_delete(r.core, r.client, BYTES("q"), false, false, &count, &why),
-                     ERR_LOCKED);
-    ck_assert_int_eq(core_queue_purge(r.core, r.client, BYTES("q"), &count, &why), ERR_LOCKED);
-    ck_assert_int_eq(core_consume(r.core, r.client, &(struct consume){ .queue = BYTES("q") }, &k,
-                                  &why),
-                     ERR_LOCKED);
-    ck_assert_int_eq(core_get(r.core, r.client, BYTES("q"), true, 1, &why), ERR_LOCKED);
-    core_client_close(r.core, second, r.now_ms);
-    rig_run(&r);
-    ck_assert_uint_eq(rig_info(&r, "q").queue_id, 0);
-    ck_assert_uint_eq(rig_stats(&r).batches, 0);
-}
-END_TEST
-
-START_TEST(an_auto_delete_queue_goes_with_its_last_consumer)
-{
-    struct queue_spec s = { .name = BYTES("q"), .durable = true, .auto_delete = true };
-    struct queue_info info;
-    const char *why;
-
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), OK);
-    put_all("q", "abc");
-    consumer_id one = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    consumer_id two = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
-    rig_run(&r);
-    core_cancel(r.core, r.client, one, r.now_ms);
-    ck_assert_uint_ne(rig_info(&r, "q").queue_id, 0);
-    core_cancel(r.core, r.client, two, r.now_ms);
-    rig_run(&r);
-    ck_assert_uint_eq(rig_info(&r, "q").queue_id, 0);
-    ck_assert_uint_eq(rig_stats(&r).batches, 0);
-    rig_crash(&r, false);
-    ck_assert_uint_eq(rig_stats(&r).queues, 0);
-}
-END_TEST
-
-START_TEST(an_unused_queue_expires)
-{
-    rig_queue(&r, "q", "x-expires=1000");
-    put_all("q", "a");
-    rig_later(&r, 999);
-    ck_assert_uint_eq(rig_stats(&r).queues, 1);
-    rig_later(&r, 1);
-    ck_assert_uint_eq(rig_stats(&r).queues, 0);
-    rig_crash(&r, false);
-    ck_assert_uint_eq(rig_stats(&r).queues, 0);
 }
 END_TEST
 
@@ -361,19 +288,6 @@ START_TEST(a_get_keeps_a_queue_from_expiring)
 }
 END_TEST
 
-START_TEST(expiry_of_a_queue_counts_from_the_start_after_a_crash)
-{
-    rig_queue(&r, "q", "x-expires=1000");
-    rig_run(&r);
-    r.now_ms += 100000;
-    rig_crash(&r, false);
-    rig_later(&r, 999);
-    ck_assert_uint_eq(rig_stats(&r).queues, 1);
-    rig_later(&r, 1);
-    ck_assert_uint_eq(rig_stats(&r).queues, 0);
-}
-END_TEST
-
 START_TEST(fan_out_gives_each_queue_its_own_copy)
 {
     struct binding_spec b = { .exchange = BYTES("amq.fanout") };
@@ -385,9 +299,9 @@ START_TEST(fan_out_gives_each_queue_its_own_copy)
         b.target = bytes_str(names[i]);
         ck_assert_int_eq(core_bind(r.core, r.client, &b, &why), OK);
     }
-    ck_assert_int_eq(rig_send(&r, r.client,
-                              &(struct rig_message){ .exchange = "amq.fanout", .body = "m" }),
-                     PUBLISH_ROUTED);
+    ck_assert_int_eq(
+        rig_send(&r, r.client, &(struct rig_message){ .exchange = "amq.fanout", .body = "m" }),
+        PUBLISH_ROUTED);
     rig_run(&r);
     ck_assert_uint_eq(rig_rows(&r), 1);
     for (int i = 0; i < 3; i++) {
@@ -407,32 +321,16 @@ START_TEST(order_holds_between_durable_and_transient_messages)
     rig_queue(&r, "q", NULL);
     for (int i = 0; i < 6; i++) {
         char body[2] = { (char)('a' + i), 0 };
-        ck_assert_int_eq(rig_send(&r, r.client,
-                                  &(struct rig_message){
-                                      .key = "q", .body = body, .transient = i % 2 }),
-                         PUBLISH_ROUTED);
+        ck_assert_int_eq(
+            rig_send(&r, r.client,
+                     &(struct rig_message){ .key = "q", .body = body, .transient = i % 2 }),
+            PUBLISH_ROUTED);
         if (i == 2)
             rig_run(&r);
     }
     rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
     rig_run(&r);
     ck_assert_str_eq(rig_texts(&r, &text), "a b c d e f");
-}
-END_TEST
-
-START_TEST(too_many_queues_are_refused)
-{
-    struct core_options o = rig_options();
-    struct queue_spec s = { .name = BYTES("w") };
-    struct queue_info info;
-    const char *why = NULL;
-
-    rig_close(&r);
-    o.queues = 1;
-    rig_open(&r, &o);
-    rig_queue(&r, "q", NULL);
-    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), ERR_LIMIT);
-    ck_assert_ptr_nonnull(why);
 }
 END_TEST
 
@@ -451,20 +349,14 @@ Suite *queue_suite(void)
     tcase_add_test(t, counts_of_ready_and_unacked_follow);
     tcase_add_test(t, purge_takes_what_is_ready_and_leaves_what_is_unacked);
     tcase_add_test(t, purge_of_a_queue_on_disk_takes_it_all);
+    tcase_add_test(t, purge_of_a_queue_on_disk_spares_what_comes_back);
+    tcase_add_test(t, what_comes_after_a_purge_of_the_disk_is_delivered);
     tcase_add_test(t, deleting_a_queue_lets_go_of_its_messages);
     tcase_add_test(t, a_queue_may_go_while_messages_of_it_are_unacked);
-    tcase_add_test(t, delete_heeds_if_unused_and_if_empty);
-    tcase_add_test(t, a_queue_is_declared_again_only_as_it_is);
-    tcase_add_test(t, a_queue_without_a_name_gets_one_of_its_own);
-    tcase_add_test(t, an_exclusive_queue_is_locked_to_others_and_goes_with_its_client);
-    tcase_add_test(t, an_auto_delete_queue_goes_with_its_last_consumer);
-    tcase_add_test(t, an_unused_queue_expires);
     tcase_add_test(t, a_consumer_keeps_a_queue_from_expiring);
     tcase_add_test(t, a_get_keeps_a_queue_from_expiring);
-    tcase_add_test(t, expiry_of_a_queue_counts_from_the_start_after_a_crash);
     tcase_add_test(t, fan_out_gives_each_queue_its_own_copy);
     tcase_add_test(t, order_holds_between_durable_and_transient_messages);
-    tcase_add_test(t, too_many_queues_are_refused);
     suite_add_tcase(s, t);
     return s;
 }

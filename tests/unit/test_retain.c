@@ -130,8 +130,7 @@ END_TEST
 START_TEST(a_row_of_delivery_counts_goes_with_its_batch)
 {
     put_padded("q", 0, 1, 0);
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 1 });
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 1 });
     rig_run(&r);
     ck_assert_int_eq(rig_settle(&r, r.client, k, 1, SETTLE_RETURN), OK);
     rig_run(&r);
@@ -152,8 +151,8 @@ START_TEST(memory_stays_within_its_budget_with_much_queued)
     ck_assert_uint_le(r.peak_memory, 64 * KIB + 512 * KIB);
     ck_assert_uint_le(rig_stats(&r).memory_bytes, 64 * KIB);
     r.peak_memory = 0;
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 100 });
+    consumer_id k = rig_consume(&r, r.client,
+                                &(struct rig_consume){ .queue = "q", .prefetch = 100 });
     for (int i = 0; i < 100; i++) {
         rig_run(&r);
         assert_numbers(100 * i, 100 * i + 100);
@@ -173,8 +172,8 @@ START_TEST(large_batches_page_in_and_out)
     put_padded("q", 0, 2000, 1024);
     rig_run(&r);
     ck_assert_uint_le(rig_stats(&r).memory_bytes, 64 * KIB);
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 70 });
+    consumer_id k = rig_consume(&r, r.client,
+                                &(struct rig_consume){ .queue = "q", .prefetch = 70 });
     for (int i = 0; i < 2000; i += 70) {
         rig_run(&r);
         assert_numbers(i, i + 70 < 2000 ? i + 70 : 2000);
@@ -208,8 +207,7 @@ START_TEST(what_returns_to_a_cold_batch_is_delivered_again)
 {
     with_memory(1, 1);
     put_padded("q", 0, 3, 100);
-    consumer_id k =
-        rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 3 });
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 3 });
     rig_run(&r);
     ck_assert_uint_eq(rig_stats(&r).memory_bytes, 0);
     rig_forget(&r);
@@ -311,8 +309,8 @@ START_TEST(everything_comes_back_to_zero)
     for (int round = 0; round < 20; round++) {
         put_padded("q", 0, 17, 100);
         put_padded("w", 0, 5, 3000);
-        consumer_id k =
-            rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .prefetch = 5 });
+        consumer_id k = rig_consume(&r, r.client,
+                                    &(struct rig_consume){ .queue = "q", .prefetch = 5 });
         rig_run(&r);
         if (round % 3 == 0)
             ck_assert_int_eq(core_settle(r.core, r.client, k, 3, true, SETTLE_ACK, r.now_ms), OK);

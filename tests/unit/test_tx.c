@@ -35,13 +35,6 @@ static enum publish_result commit(struct tx **t)
     return result;
 }
 
-static const char *drain(const char *queue)
-{
-    rig_consume(&r, r.client, &(struct rig_consume){ .queue = queue });
-    rig_run(&r);
-    return rig_texts(&r, &text);
-}
-
 START_TEST(nothing_is_seen_before_the_commit)
 {
     struct tx *t = core_tx_begin(r.core, r.client);
@@ -51,8 +44,8 @@ START_TEST(nothing_is_seen_before_the_commit)
     rig_run(&r);
     ck_assert_uint_eq(rig_info(&r, "q").ready + rig_info(&r, "w").ready, 0);
     ck_assert_int_eq(commit(&t), PUBLISH_ROUTED);
-    ck_assert_str_eq(drain("q"), "a");
-    ck_assert_str_eq(drain("w"), "b");
+    ck_assert_str_eq(rig_drain(&r, "q", &text), "a");
+    ck_assert_str_eq(rig_drain(&r, "w", &text), "b");
 }
 END_TEST
 
@@ -92,8 +85,9 @@ START_TEST(a_transaction_of_several_batches_is_in_one_commit)
     struct tx *t = core_tx_begin(r.core, r.client);
 
     for (int i = 0; i < 20; i++)
-        ck_assert(rig_stage(&r, t, &(struct rig_message){
-                                       .key = i % 2 ? "q" : "w", .body = "a", .padding = 100000 }));
+        ck_assert(rig_stage(
+            &r, t,
+            &(struct rig_message){ .key = i % 2 ? "q" : "w", .body = "a", .padding = 100000 }));
     ck_assert_int_eq(commit(&t), PUBLISH_ROUTED);
     r.hold_commits = true;
     rig_turn(&r);
@@ -246,9 +240,11 @@ START_TEST(delayed_and_expiring_messages_keep_their_times)
 {
     struct tx *t = core_tx_begin(r.core, r.client);
 
-    ck_assert(rig_stage(&r, t, &(struct rig_message){ .key = "q", .body = "late", .delay_ms = 50 }));
+    ck_assert(
+        rig_stage(&r, t, &(struct rig_message){ .key = "q", .body = "late", .delay_ms = 50 }));
     ck_assert(rig_stage(
-        &r, t, &(struct rig_message){ .key = "w", .body = "short", .has_ttl = true, .ttl_ms = 50 }));
+        &r, t,
+        &(struct rig_message){ .key = "w", .body = "short", .has_ttl = true, .ttl_ms = 50 }));
     ck_assert_int_eq(commit(&t), PUBLISH_ROUTED);
     rig_run(&r);
     ck_assert_uint_eq(rig_info(&r, "q").ready, 0);

@@ -194,6 +194,19 @@ static void forget_want(struct core *c, size_t i)
     c->part_asked--;
 }
 
+/* Its message would be delivered and fail for ever. */
+static void set_aside(struct core *c, const struct load *l)
+{
+    const struct blob *blob = blob_find(c, l->blob_id);
+    struct batch *b;
+
+    log_error("store.part", "blob=%" PRIu64 " part=%u why=\"%s\"", l->blob_id, l->part,
+              err_text(l->err));
+    for (size_t at = 0; blob && (b = map_next(&c->retain.by_id, &at));)
+        if (b->blob == blob && !b->damaged)
+            retain_set_aside(c, b, l->err);
+}
+
 /* Loads are answered in the order asked, so the first that fits is the one. */
 void blob_loaded(struct core *c, struct load *l)
 {
@@ -208,8 +221,7 @@ void blob_loaded(struct core *c, struct load *l)
         e->refused = l->err != OK;
         e->data = buf_view(&l->data);
         if (l->err != OK)
-            log_error("store.part", "blob=%" PRIu64 " part=%u why=\"%s\"", l->blob_id, l->part,
-                      err_text(l->err));
+            set_aside(c, l);
         forget_want(c, i);
         break;
     }

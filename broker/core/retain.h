@@ -112,6 +112,10 @@ void retain_want(struct core *c, struct batch *b);
 
 void retain_defer(struct core *c, struct batch *b, const struct deferred *d);
 
+/* What it holds cannot be read: its messages leave their queues, said aloud; the
+ * row stays on disk. */
+void retain_set_aside(struct core *c, struct batch *b, enum err why);
+
 /* Marks it used now. */
 void retain_touch(struct core *c, struct batch *b);
 

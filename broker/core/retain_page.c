@@ -89,7 +89,7 @@ void retain_evict(struct core *c)
 
 /* The row cannot be read: its messages are set aside, said aloud, never "empty
  * but fine".  The row stays on disk for whoever repairs it. */
-static void set_aside(struct core *c, struct batch *b, enum err why)
+void retain_set_aside(struct core *c, struct batch *b, enum err why)
 {
     uint64_t lost = 0;
 
@@ -103,9 +103,9 @@ static void set_aside(struct core *c, struct batch *b, enum err why)
 
         if (!q)
             continue;
-        lost += ready;
+        lost += s->live;
         log_error("store.set_aside", "batch=%" PRIu64 " queue=%s messages=%u why=\"%s\"", b->id,
-                  log_text(bytes_str(q->name)).s, ready, err_text(why));
+                  log_text(bytes_str(q->name)).s, s->live, err_text(why));
         q->ready -= ready;
         q->unacked -= s->taken;
         q->ready_bytes -= s->live_bytes < q->ready_bytes ? s->live_bytes : q->ready_bytes;
@@ -182,7 +182,7 @@ void retain_loaded(struct core *c, struct load *l)
         (l->content->group_count != b->span_count || l->content->slot_count != b->slot_count))
         l->err = ERR_CORRUPT;
     if (l->err != OK)
-        set_aside(c, b, l->err);
+        retain_set_aside(c, b, l->err);
     else
         attach(c, b, l);
     b->loading = false;

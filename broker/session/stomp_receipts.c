@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "broker/session/stomp_receipts.h"
 
-/* An idle session need not keep the room that a burst took. */
-enum { KEEP_BYTES = 64 * 1024 };
-
 void stomp_receipts_fini(struct stomp_receipts *r)
 {
     buf_fini(&r->ids);
@@ -16,8 +13,6 @@ static void make_room(struct stomp_receipts *r, size_t n)
 {
     if (r->head == r->ids.n) {
         r->head = r->ids.n = 0;
-        if (r->ids.cap > KEEP_BYTES)
-            buf_fini(&r->ids);
     } else if (r->ids.cap - r->ids.n < n && r->head >= r->ids.n / 2) {
         buf_drop(&r->ids, r->head);
         r->head = 0;

@@ -165,6 +165,8 @@ static void on_confirm(struct stomp_session *s, const struct effect *e)
     s->confirmed = e->last;
     for (uint64_t i = e->first; i <= e->last; i++)
         put_receipt(s, stomp_receipts_pop(&s->receipts));
+    if (!receipts_due(s))
+        stomp_receipts_fini(&s->receipts); /* an idle connection holds no buffer */
     s->last_out_ms = s->s.env->now_mono_ms;
     if (s->state == STOMP_READY &&
         stomp_receipts_bytes(&s->receipts) <= STOMP_RECEIPTS_MAX_BYTES / 2)

@@ -88,6 +88,8 @@ static struct stomp_subscription *subscription_add(struct stomp_session *s, cons
     sub->id = keep(&at, w->id);
     sub->queue = keep(&at, queue);
     sub->prefix = keep(&at, buf_view(prefix));
+    if (s->sub_cap == 0) /* most connections have one */
+        s->sub = mem_array(s->sub_cap = 1, sizeof *s->sub);
     s->sub = mem_grow(s->sub, &s->sub_cap, s->sub_count + 1, sizeof *s->sub);
     s->sub[s->sub_count++] = sub;
     return sub;

@@ -17,7 +17,7 @@ struct recovery {
     void *arg;
     uint64_t *known; /* batches that the sink was given, by rising id */
     size_t known_count, known_cap;
-    bool damage;
+    bool damage, unsound;
 };
 
 typedef void row_fn(struct recovery *r, sqlite3_stmt *s);
@@ -47,6 +47,16 @@ static enum err each_row(struct recovery *r, const char *sql, row_fn *row)
     enum err err = rc == SQLITE_DONE ? OK : sqlite_err(r->e->write, sql);
     sqlite3_finalize(s);
     return err;
+}
+
+static void on_check(struct recovery *r, sqlite3_stmt *s)
+{
+    struct bytes said = column(s, 0);
+
+    if (r->unsound || bytes_eq(said, BYTES("ok")))
+        return;
+    r->unsound = true;
+    engine_error_set("%s: the tables of definitions are damaged: %s", r->e->path, log_text(said).s);
 }
 
 static void on_boot(struct recovery *r, sqlite3_stmt *s)
@@ -264,12 +274,31 @@ static enum err sweep_orphans(struct recovery *r)
     return err ? err : sweep(r->e, "DELETE FROM settled WHERE batch NOT IN (SELECT id FROM batch)");
 }
 
+/* A page that lost its cells reads as an empty table, and the messages of queues
+ * that are not there count as dead.  The tables of definitions are small. */
+static enum err check_definitions(struct recovery *r)
+{
+    static const char *const checks[] = {
+        "PRAGMA quick_check(vhost)", "PRAGMA quick_check(exchange)",
+        "PRAGMA quick_check(queue)", "PRAGMA quick_check(binding)",
+        "PRAGMA quick_check(user)",  "PRAGMA quick_check(settled)",
+    };
+    enum err err = OK;
+
+    for (size_t i = 0; !err && i < sizeof checks / sizeof *checks; i++)
+        err = each_row(r, checks[i], on_check);
+    if (!err && r->unsound)
+        err = ERR_CORRUPT;
+    return err;
+}
+
 enum err sqlite_recover(struct engine *e, const struct recover_sink *sink, void *arg)
 {
     struct recovery r = { .e = e, .sink = sink, .arg = arg };
-    /* Parts whose blob was never made whole. */
-    enum err err = sweep(e, "DELETE FROM part WHERE blob NOT IN (SELECT id FROM blob)");
+    enum err err = check_definitions(&r);
 
+    if (!err) /* parts whose blob was never made whole */
+        err = sweep(e, "DELETE FROM part WHERE blob NOT IN (SELECT id FROM blob)");
     e->doomed.n = 0;
     e->counts_used = false;
     for (size_t i = 0; !err && i < sizeof definitions / sizeof *definitions; i++)

@@ -524,6 +524,40 @@ START_TEST(a_damaged_page_costs_its_own_batches_alone)
 END_TEST
 
 /* What is written while a checkpoint is due keeps the WAL near its size. */
+/* The first page of table queue says that it has no cells. */
+START_TEST(a_table_of_definitions_that_lost_its_rows_stops_the_start)
+{
+    char path[256];
+    static const uint8_t none[2] = { 0, 0 };
+
+    open_engine(1);
+    struct commit *c = begin();
+    commit_op(c, OP_VHOST_PUT)->vhost = (struct def_vhost){ 1, BYTES("/") };
+    commit_op(c, OP_QUEUE_PUT)->queue = (struct def_queue){ 2, 1, BYTES("q"),
+                                                            .auto_delete = false };
+    apply(c);
+    ops->close(&engine);
+    sqlite3 *db = shell();
+    sqlite3_stmt *s;
+    ck_assert_int_eq(sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name='queue'",
+                                        -1, &s, NULL),
+                     SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(s), SQLITE_ROW);
+    long page = (long)sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    (void)snprintf(path, sizeof path, "%s/lodge.db", dir);
+    FILE *f = fopen(path, "r+");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fseek(f, (page - 1) * 8192 + 3, SEEK_SET), 0);
+    ck_assert_uint_eq(fwrite(none, 1, sizeof none, f), sizeof none);
+    (void)fclose(f);
+    ck_assert_int_eq(open_sqlite(NULL), OK);
+    ck_assert_int_eq(store_dump(ops, engine, &text), ERR_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(engine_error(engine), "definitions are damaged"));
+}
+END_TEST
+
 START_TEST(the_wal_stays_short_under_load)
 {
     struct engine_options o = { .path = dir, .checkpoint_bytes = 256 * 1024 };
@@ -660,6 +694,7 @@ Suite *engine_suite(void)
     tcase_add_test(q, a_directory_that_is_not_there_is_refused);
     tcase_add_test(q, a_damaged_row_is_set_aside_and_kept);
     tcase_add_test(q, a_damaged_page_costs_its_own_batches_alone);
+    tcase_add_test(q, a_table_of_definitions_that_lost_its_rows_stops_the_start);
     tcase_add_test(q, the_wal_stays_short_under_load);
     tcase_add_test(q, commits_of_any_number_of_pages_pass);
     tcase_add_test(q, the_gathering_vfs_is_registered_once);

@@ -91,7 +91,8 @@ static enum err connect_to(const struct engine *e, const char *vfs, int flags, u
         return sqlite_err(*out, "open");
     sqlite3_extended_result_codes(*out, 0);
     sqlite3_busy_timeout(*out, BUSY_MS);
-    return pragma_number(*out, "cache_size", -(int64_t)(cache_bytes / 1024));
+    enum err err = sqlite_row_sum_register(*out);
+    return err ? err : pragma_number(*out, "cache_size", -(int64_t)(cache_bytes / 1024));
 }
 
 /* synchronous=EXTRA is FULL, and syncs the directory when a rollback journal is

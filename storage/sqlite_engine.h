@@ -20,7 +20,8 @@
     X(ROLLBACK, "ROLLBACK")                                                             \
     X(BATCH_PUT, "INSERT OR REPLACE INTO batch(id, slots, bodies) VALUES(?1, ?2, ?3)")  \
     X(BATCH_DELETE, "DELETE FROM batch WHERE id=?1")                                    \
-    X(SETTLED_PUT, "INSERT OR REPLACE INTO settled(batch, bits) VALUES(?1, ?2)")        \
+    X(SETTLED_PUT, "INSERT OR REPLACE INTO settled(batch, bits, checksum)"              \
+                   " VALUES(?1, ?2, row_sum(?1, ?2))")                                  \
     X(SETTLED_DELETE, "DELETE FROM settled WHERE batch=?1")                             \
     X(COUNT_PUT, "INSERT OR REPLACE INTO counts(batch, slot, deliveries)"               \
                  " VALUES(?1, ?2, ?3)")                                                 \
@@ -30,19 +31,23 @@
     X(PARTS_DELETE, "DELETE FROM part WHERE blob=?1")                                   \
     X(BLOB_PUT, "INSERT OR REPLACE INTO blob(id, size) VALUES(?1, ?2)")                 \
     X(BLOB_DELETE, "DELETE FROM blob WHERE id=?1")                                      \
-    X(VHOST_PUT, "INSERT OR REPLACE INTO vhost(id, name) VALUES(?1, ?2)")               \
+    X(VHOST_PUT, "INSERT OR REPLACE INTO vhost(id, name, checksum)"                     \
+                 " VALUES(?1, ?2, row_sum(?1, ?2))")                                    \
     X(VHOST_DELETE, "DELETE FROM vhost WHERE id=?1")                                    \
     X(EXCHANGE_PUT, "INSERT OR REPLACE INTO exchange(id, vhost, name, type,"            \
-                    " auto_delete, internal, arguments) VALUES(?1,?2,?3,?4,?5,?6,?7)")  \
+                    " auto_delete, internal, arguments, checksum)"                      \
+                    " VALUES(?1,?2,?3,?4,?5,?6,?7, row_sum(?1,?2,?3,?4,?5,?6,?7))")     \
     X(EXCHANGE_DELETE, "DELETE FROM exchange WHERE id=?1")                              \
     X(QUEUE_PUT, "INSERT OR REPLACE INTO queue(id, vhost, name, auto_delete, consumed," \
-                 " arguments) VALUES(?1,?2,?3,?4,?5,?6)")                               \
+                 " arguments, checksum)"                                                \
+                 " VALUES(?1,?2,?3,?4,?5,?6, row_sum(?1,?2,?3,?4,?5,?6))")              \
     X(QUEUE_DELETE, "DELETE FROM queue WHERE id=?1")                                    \
     X(BINDING_PUT, "INSERT OR REPLACE INTO binding(id, vhost, exchange, to_exchange,"   \
-                   " target, routing_key, arguments) VALUES(?1,?2,?3,?4,?5,?6,?7)")     \
+                   " target, routing_key, arguments, checksum)"                         \
+                   " VALUES(?1,?2,?3,?4,?5,?6,?7, row_sum(?1,?2,?3,?4,?5,?6,?7))")      \
     X(BINDING_DELETE, "DELETE FROM binding WHERE id=?1")                                \
-    X(USER_PUT, "INSERT OR REPLACE INTO user(name, password_hash, tags)"                \
-                " VALUES(?1, ?2, ?3)")                                                  \
+    X(USER_PUT, "INSERT OR REPLACE INTO user(name, password_hash, tags, checksum)"      \
+                " VALUES(?1, ?2, ?3, row_sum(?1, ?2, ?3))")                             \
     X(USER_DELETE, "DELETE FROM user WHERE name=?1")                                    \
     X(META_PUT, "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)")
 
@@ -95,6 +100,9 @@ enum err sqlite_batch_delete(struct engine *e, uint64_t batch_id) MUST_USE;
 
 /* All of OP_*, within the transaction that is open. */
 enum err sqlite_apply(struct engine *e, const struct op *o) MUST_USE;
+
+/* Makes row_sum(...) known to SQL on this connection: a checksum of its arguments. */
+enum err sqlite_row_sum_register(sqlite3 *db) MUST_USE;
 
 uint64_t sqlite_part_sum(uint64_t blob_id, uint32_t index, struct bytes data);
 

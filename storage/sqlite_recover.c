@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "storage/engine_error.h"
 #include "storage/sqlite_engine.h"
 #include "storage/sqlite_schema.h"
 
@@ -64,11 +65,24 @@ static void on_boot(struct recovery *r, sqlite3_stmt *s)
     r->sink->boot(r->arg, number(s, 0), number(s, 1) != 0);
 }
 
+/* The last column says whether the row matches its checksum. */
+static bool sound(struct recovery *r, sqlite3_stmt *s)
+{
+    if (sqlite3_column_int(s, sqlite3_column_count(s) - 1) == 1)
+        return true;
+    if (!r->unsound)
+        engine_error_set("%s: a definition does not match its checksum: %s", r->e->path,
+                         sqlite3_sql(s));
+    r->unsound = true;
+    return false;
+}
+
 static void on_vhost(struct recovery *r, sqlite3_stmt *s)
 {
     struct def_vhost v = { number(s, 0), column(s, 1) };
 
-    r->sink->vhost(r->arg, &v);
+    if (sound(r, s))
+        r->sink->vhost(r->arg, &v);
 }
 
 static void on_exchange(struct recovery *r, sqlite3_stmt *s)
@@ -83,7 +97,8 @@ static void on_exchange(struct recovery *r, sqlite3_stmt *s)
         .arguments = column(s, 6),
     };
 
-    r->sink->exchange(r->arg, &x);
+    if (sound(r, s))
+        r->sink->exchange(r->arg, &x);
 }
 
 static void on_queue(struct recovery *r, sqlite3_stmt *s)
@@ -97,7 +112,8 @@ static void on_queue(struct recovery *r, sqlite3_stmt *s)
         .arguments = column(s, 5),
     };
 
-    r->sink->queue(r->arg, &q);
+    if (sound(r, s))
+        r->sink->queue(r->arg, &q);
 }
 
 static void on_binding(struct recovery *r, sqlite3_stmt *s)
@@ -112,14 +128,16 @@ static void on_binding(struct recovery *r, sqlite3_stmt *s)
         .arguments = column(s, 6),
     };
 
-    r->sink->binding(r->arg, &b);
+    if (sound(r, s))
+        r->sink->binding(r->arg, &b);
 }
 
 static void on_user(struct recovery *r, sqlite3_stmt *s)
 {
     struct def_user u = { column(s, 0), column(s, 1), column(s, 2) };
 
-    r->sink->user(r->arg, &u);
+    if (sound(r, s))
+        r->sink->user(r->arg, &u);
 }
 
 static void on_blob(struct recovery *r, sqlite3_stmt *s)
@@ -152,14 +170,20 @@ static const struct {
     { "SELECT coalesce((SELECT value FROM meta WHERE key='boot'), 0),"
       " coalesce((SELECT value FROM meta WHERE key='clean_stop'), 1)",
       on_boot },
-    { "SELECT id, name FROM vhost ORDER BY id", on_vhost },
-    { "SELECT id, vhost, name, type, auto_delete, internal, arguments FROM exchange ORDER BY id",
+    { "SELECT id, name, checksum = row_sum(id, name) FROM vhost ORDER BY id", on_vhost },
+    { "SELECT id, vhost, name, type, auto_delete, internal, arguments, checksum ="
+      " row_sum(id, vhost, name, type, auto_delete, internal, arguments) FROM exchange ORDER BY id",
       on_exchange },
-    { "SELECT id, vhost, name, auto_delete, consumed, arguments FROM queue ORDER BY id", on_queue },
-    { "SELECT id, vhost, exchange, to_exchange, target, routing_key, arguments FROM binding"
+    { "SELECT id, vhost, name, auto_delete, consumed, arguments, checksum ="
+      " row_sum(id, vhost, name, auto_delete, consumed, arguments) FROM queue ORDER BY id",
+      on_queue },
+    { "SELECT id, vhost, exchange, to_exchange, target, routing_key, arguments, checksum ="
+      " row_sum(id, vhost, exchange, to_exchange, target, routing_key, arguments) FROM binding"
       " ORDER BY id",
       on_binding },
-    { "SELECT name, password_hash, tags FROM user ORDER BY name", on_user },
+    { "SELECT name, password_hash, tags, checksum = row_sum(name, password_hash, tags)"
+      " FROM user ORDER BY name",
+      on_user },
     { "SELECT id, size FROM blob ORDER BY id", on_blob },
 };
 
@@ -175,6 +199,14 @@ static void on_batch(struct recovery *r, sqlite3_stmt *s)
     struct bytes slots = column(s, 1), settled = column(s, 2);
     struct batch_content *summary = NULL;
 
+    if (settled.n && sqlite3_column_int(s, 3) != 1) {
+        /* Better delivered twice than not at all. */
+        log_error("store.settled",
+                  "batch=%" PRIu64 " why=\"bits do not match their checksum\""
+                  " effect=\"all of it is delivered again\"",
+                  id);
+        settled = (struct bytes){ NULL, 0 };
+    }
     if (batch_summarise(slots, settled, &summary)) {
         report_damage(r, id, "slots do not match their checksum");
         return;
@@ -228,7 +260,8 @@ static uint64_t skip_damage(sqlite3_stmt *s, uint64_t bad)
 
 static enum err recover_batches(struct recovery *r)
 {
-    static const char sql[] = "SELECT b.id, b.slots, s.bits FROM batch b LEFT JOIN settled s"
+    static const char sql[] = "SELECT b.id, b.slots, s.bits, s.checksum = row_sum(s.batch, s.bits)"
+                              " FROM batch b LEFT JOIN settled s"
                               " ON s.batch = b.id WHERE b.id >= ?1 ORDER BY b.id";
     sqlite3_stmt *s = NULL;
     uint64_t next = 0;
@@ -303,6 +336,8 @@ enum err sqlite_recover(struct engine *e, const struct recover_sink *sink, void 
     e->counts_used = false;
     for (size_t i = 0; !err && i < sizeof definitions / sizeof *definitions; i++)
         err = each_row(&r, definitions[i].sql, definitions[i].row);
+    if (!err && r.unsound)
+        err = ERR_CORRUPT;
     if (!err)
         err = recover_batches(&r);
     if (!err)

@@ -14,24 +14,27 @@ enum { APPLICATION_ID = 0x4c6f6467 };
 static const char *const steps[] = {
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE batch(id INTEGER PRIMARY KEY, slots BLOB NOT NULL, bodies BLOB NOT NULL) STRICT;"
-    "CREATE TABLE settled(batch INTEGER PRIMARY KEY, bits BLOB NOT NULL) STRICT;"
+    "CREATE TABLE settled(batch INTEGER PRIMARY KEY, bits BLOB NOT NULL,"
+    " checksum INTEGER NOT NULL) STRICT;"
     "CREATE TABLE counts(batch INTEGER, slot INTEGER, deliveries INTEGER NOT NULL,"
     " PRIMARY KEY(batch, slot)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE blob(id INTEGER PRIMARY KEY, size INTEGER NOT NULL) STRICT;"
     "CREATE TABLE part(blob INTEGER NOT NULL, idx INTEGER NOT NULL, checksum INTEGER NOT NULL,"
     " data BLOB NOT NULL,"
     " PRIMARY KEY(blob, idx)) STRICT;"
-    "CREATE TABLE vhost(id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;"
+    "CREATE TABLE vhost(id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+    " checksum INTEGER NOT NULL) STRICT;"
     "CREATE TABLE exchange(id INTEGER PRIMARY KEY, vhost INTEGER NOT NULL, name TEXT NOT NULL,"
     " type TEXT NOT NULL, auto_delete INTEGER NOT NULL, internal INTEGER NOT NULL,"
-    " arguments BLOB NOT NULL) STRICT;"
+    " arguments BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;"
     "CREATE TABLE queue(id INTEGER PRIMARY KEY, vhost INTEGER NOT NULL, name TEXT NOT NULL,"
-    " auto_delete INTEGER NOT NULL, consumed INTEGER NOT NULL, arguments BLOB NOT NULL) STRICT;"
+    " auto_delete INTEGER NOT NULL, consumed INTEGER NOT NULL, arguments BLOB NOT NULL,"
+    " checksum INTEGER NOT NULL) STRICT;"
     "CREATE TABLE binding(id INTEGER PRIMARY KEY, vhost INTEGER NOT NULL,"
     " exchange INTEGER NOT NULL, to_exchange INTEGER NOT NULL, target INTEGER NOT NULL,"
-    " routing_key TEXT NOT NULL, arguments BLOB NOT NULL) STRICT;"
-    "CREATE TABLE user(name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, tags TEXT NOT NULL)"
-    " STRICT, WITHOUT ROWID;",
+    " routing_key TEXT NOT NULL, arguments BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE user(name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, tags TEXT NOT NULL,"
+    " checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof *steps };

@@ -183,7 +183,7 @@ static void describe(struct client *c, struct sent *m)
     }
     client_header_u64(c, "m", m->id);
     if (m->fancy)
-        client_header_fmt(c, "n\n:ame", "a:b\\c\nd", m->id);
+        client_header_fmt(c, "n\n:ame", "a:b\\c\n=", m->id);
 }
 
 static void send_one(struct client *c, struct transaction *t)

@@ -4,6 +4,7 @@
  *
  *     sim [--seeds N] [--steps N] [--seed K] [--verbose] [--stomp | --direct]
  *
+ * --seed alone runs that one, with --seeds so many from it on.
  * Each seed runs over STOMP, then on the core directly, unless one is named. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -233,7 +234,7 @@ static void run_seed(uint64_t seed, uint64_t steps, bool verbose, struct totals 
 
 struct options {
     uint64_t seeds, steps, seed;
-    bool one, verbose, stomp, direct;
+    bool verbose, stomp, direct;
 };
 
 struct flag {
@@ -268,7 +269,6 @@ static bool parse(int argc, char **argv, struct options *o)
 
         if (parse_flag(argv[i], o))
             continue;
-        o->one = o->one || strcmp(argv[i], "--seed") == 0;
         uint64_t *to = strcmp(argv[i], "--seeds") == 0   ? &o->seeds
                        : strcmp(argv[i], "--steps") == 0 ? &o->steps
                        : strcmp(argv[i], "--seed") == 0  ? &o->seed
@@ -291,7 +291,7 @@ static void print_totals(const struct totals *t)
 
 int main(int argc, char **argv)
 {
-    struct options o = { .seeds = 200, .steps = 20000 };
+    struct options o = { .steps = 20000 };
     struct totals t = { 0 };
 
     if (!parse(argc, argv, &o)) {
@@ -300,7 +300,8 @@ int main(int argc, char **argv)
         return 2;
     }
     log_configure(LOG_FATAL, false);
-    uint64_t first = o.one ? o.seed : 1, last = o.one ? o.seed : o.seeds;
+    uint64_t first = o.seed ? o.seed : 1;
+    uint64_t last = first - 1 + (o.seeds ? o.seeds : o.seed ? 1 : 200);
     for (uint64_t seed = first; seed <= last; seed++) {
         if (!o.direct)
             run_seed(seed, o.steps, o.verbose, &t);

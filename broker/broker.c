@@ -8,6 +8,18 @@
 #include "base/check.h"
 #include "base/clock.h"
 
+/* A commit under way in which no input comes, so often in a row, shows that
+ * whoever talks to us waits for it. */
+enum { QUIET_COMMITS = 8, QUIET_MAX_NS = 1000 * 1000 };
+
+static void take_commit(struct broker *b, struct commit *c)
+{
+    bool quiet = b->inputs == b->inputs_before && c->ended_ns - c->began_ns < QUIET_MAX_NS;
+
+    b->quiet_commits = quiet ? b->quiet_commits + 1 : 0;
+    core_committed(b->core, c);
+}
+
 void broker_take_done(struct broker *b)
 {
     struct commit *commit = NULL;
@@ -15,7 +27,7 @@ void broker_take_done(struct broker *b)
 
     while (store_take_done(b->store, &commit, &load)) {
         if (commit)
-            core_committed(b->core, commit);
+            take_commit(b, commit);
         else
             core_loaded(b->core, load);
         commit = NULL;
@@ -23,13 +35,36 @@ void broker_take_done(struct broker *b)
     }
 }
 
-/* Commits grow with the load: while one is under way the next one gathers. */
+/* What gathered since the last commit, when storage is free for it; or NULL. */
+static struct commit *next_commit(struct broker *b)
+{
+    return store_idle(b->store) ? core_seal(b->core, b->env.now_ms) : NULL;
+}
+
+/* Commits grow with the load: while one is under way the next one gathers.  Where
+ * nothing would gather, the loop commits itself: the two wake-ups of a hand-over
+ * cost half as much as the disk (docs/decisions/0013). */
 static void submit(struct broker *b)
 {
-    struct commit *c;
+    struct commit *c = next_commit(b);
 
-    if (store_idle(b->store) && (c = core_seal(b->core, b->env.now_ms)))
+    if (!c)
+        return;
+    b->inputs_before = b->inputs;
+    if (b->quiet_commits >= QUIET_COMMITS) {
+        store_commit_here(b->store, c);
+        b->committed = c;
+    } else {
         store_submit(b->store, c);
+    }
+}
+
+/* A turn after it was made, so that the input of that time is known. */
+static void take_own_commit(struct broker *b)
+{
+    if (b->committed)
+        take_commit(b, b->committed);
+    b->committed = NULL;
 }
 
 static void ask_for_loads(struct broker *b)
@@ -46,15 +81,23 @@ static void ask_for_loads(struct broker *b)
     }
 }
 
+static bool submit_rest(struct broker *b)
+{
+    struct commit *c = next_commit(b);
+
+    if (c)
+        store_submit(b->store, c);
+    return !store_idle(b->store);
+}
+
 void broker_flush(struct broker *b)
 {
     struct pollfd p = { .fd = store_fd(b->store), .events = POLLIN };
 
-    submit(b);
-    while (!store_idle(b->store)) {
+    take_own_commit(b);
+    while (submit_rest(b)) {
         (void)poll(&p, 1, -1);
         broker_take_done(b);
-        submit(b);
     }
 }
 
@@ -104,7 +147,7 @@ static void arm_timer(struct broker *b)
 {
     uint64_t at = next_at_ms(b), now = b->env.now_mono_ms;
 
-    b->again = at <= now || net_has_work(b->net);
+    b->again = at <= now || net_has_work(b->net) || b->committed;
     if (b->again || at == b->armed_at_ms)
         return;
     b->armed_at_ms = at;
@@ -126,6 +169,9 @@ void broker_turn_end(struct broker *b)
     struct session_env *env = &b->env;
 
     net_clock(b->net);
+    if (net_took_input(b->net))
+        b->inputs++;
+    take_own_commit(b);
     (void)session_run_wakes(env);
     await_disk(b);
     net_pressure(b->net, core_pressure(b->core) == CORE_PRESSURE_MEMORY);

@@ -91,6 +91,13 @@ void store_submit(struct store *s, struct commit *c)
     pthread_cond_signal(&s->submitted); /* it wakes into a free lock */
 }
 
+void store_commit_here(struct store *s, struct commit *c)
+{
+    CHECK(!s->busy && c);
+    store_commit(s, c);
+    store_commit_counted(s, c, false);
+}
+
 static void ask(struct store *s, uint64_t batch_id, uint64_t blob_id, uint32_t part)
 {
     struct load *l = mem_new(struct load);

@@ -34,6 +34,10 @@ bool store_idle(const struct store *s); /* no commit under way */
 /* Takes `c`; only when idle. */
 void store_submit(struct store *s, struct commit *c);
 
+/* Commits on the calling thread, which waits for the disk; only when idle.  The
+ * commit stays the caller's.  Two wake-ups are spared (docs/decisions/0013). */
+void store_commit_here(struct store *s, struct commit *c);
+
 /* Asks for a batch, or with blob_id != 0 for one part of a blob. */
 struct load {
     uint64_t batch_id;

@@ -45,18 +45,34 @@ static _Noreturn void end_process(const struct store *s, const struct commit *c,
     _exit(EX_IOERR);
 }
 
-static void commit_ended(struct store *s, struct commit *c)
+void store_commit(struct store *s, struct commit *c)
 {
-    pthread_mutex_lock(&s->lock);
-    bool was_empty = list_is_empty(s), wake_keeper;
+    enum err err = s->ops->commit(s->engine, c);
 
-    s->commit_done = c;
+    if (err)
+        end_process(s, c, err);
+}
+
+/* Under the lock.  True: the keeper is to be woken once it is released. */
+static bool count_commit(struct store *s, const struct commit *c)
+{
     s->commits++;
     s->keep_now = s->keep_now || (s->checkpoint_bytes && c->wal_bytes >= s->checkpoint_bytes);
-    wake_keeper = s->keeper_sleeps || s->keep_now;
+
+    bool wake = s->keeper_sleeps || s->keep_now;
     s->keeper_sleeps = false;
+    return wake;
+}
+
+void store_commit_counted(struct store *s, struct commit *c, bool hand_back)
+{
+    pthread_mutex_lock(&s->lock);
+    bool wake = hand_back && list_is_empty(s), wake_keeper = count_commit(s, c);
+
+    if (hand_back)
+        s->commit_done = c;
     pthread_mutex_unlock(&s->lock);
-    if (was_empty)
+    if (wake)
         wake_loop(s);
     if (wake_keeper)
         pthread_cond_signal(&s->keep);
@@ -77,10 +93,8 @@ void *store_writer(void *arg)
         if (!c)
             return NULL;
 
-        enum err err = s->ops->commit(s->engine, c);
-        if (err)
-            end_process(s, c, err);
-        commit_ended(s, c);
+        store_commit(s, c);
+        store_commit_counted(s, c, true);
     }
 }
 

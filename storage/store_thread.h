@@ -35,6 +35,11 @@ struct store {
 
 void store_cond_init_monotonic(pthread_cond_t *c);
 
+/* Ends the process when it fails. */
+void store_commit(struct store *s, struct commit *c);
+/* It is on disk: the keeper may have to know, and the loop when it is handed back. */
+void store_commit_counted(struct store *s, struct commit *c, bool hand_back);
+
 /* The three threads; the argument is the store. */
 void *store_writer(void *arg);
 void *store_reader(void *arg);

@@ -47,6 +47,11 @@ uint32_t net_open(const struct net *n)
     return n->stats.open;
 }
 
+bool net_took_input(const struct net *n)
+{
+    return n->turn_bytes > 0;
+}
+
 void net_feed(struct net *n)
 {
     for (struct session *s = n->o.env->touched; s; s = s->next_touched) {

@@ -37,6 +37,7 @@ void net_write(struct net *n); /* the output of every touched session */
 void net_reap(struct net *n);  /* closes and frees what has ended */
 
 /* True: something is left to do that no socket will announce. */
+bool net_took_input(const struct net *n); /* since the last net_write */
 bool net_has_work(const struct net *n);
 uint64_t net_next_at_ms(const struct net *n); /* the next deadline, UINT64_MAX: none */
 

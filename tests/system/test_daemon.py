@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from lib import (LODGED, PATIENCE, Closed, Lodged, Stomp, case, encode, equal, free_port, run,
+from lib import (LODGED, PATIENCE, Closed, Lodged, Skip, Stomp, case, encode, equal, free_port, run,
                  scratch, wait_for)
 
 
@@ -384,6 +384,43 @@ def _():
             said = {s.recv(100)}
             while b"STOPPING=1" not in said:
                 said.add(s.recv(100))
+
+
+def commits_handed_over(d, send, times):
+    """How often the writer thread slept, and so was woken, in `times` sends."""
+    def sleeps():
+        tasks = f"/proc/{d.process.pid}/task"
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/comm", encoding="ascii") as f:
+                name = f.read().strip()
+            if name == "lodge-write":
+                with open(f"{tasks}/{task}/status", encoding="ascii") as f:
+                    return int(re.search(r"\nvoluntary_ctxt_switches:\s*(\d+)", f.read())[1])
+        raise AssertionError("no thread lodge-write")
+    before = sleeps()
+    for _ in range(times):
+        send()
+    return sleeps() - before
+
+
+@case("the loop commits by itself for a publisher who is alone, and hands over when he is not")
+def _():
+    with Lodged() as d, d.client() as one, d.client() as other:
+        def alone():
+            one.send("/queue/a", b"x")
+
+        def together():
+            for c in (one, other):
+                c.put("SEND", {"destination": "/queue/a", "receipt": "r"}, b"x")
+            for c in (one, other):
+                c.wait("RECEIPT")
+        began = time.monotonic()
+        commits_handed_over(d, alone, 100)
+        if time.monotonic() - began > 0.08:
+            raise Skip("a commit takes too long here for the loop to make it")
+        few = commits_handed_over(d, alone, 200)
+        many = commits_handed_over(d, together, 200)
+        assert few < 100 < many, (few, many)
 
 
 @case("log lines are JSON when asked for")

@@ -195,6 +195,33 @@ START_TEST(commits_and_loads_run_side_by_side)
 }
 END_TEST
 
+/* The loop may commit by itself between commits of the writer's, with loads and
+ * checkpoints going on: what it committed is there when the call returns. */
+START_TEST(a_commit_made_here_is_on_disk_at_once)
+{
+    struct commit *c = NULL;
+    struct load *l = NULL;
+
+    open_store(_i);
+    for (uint64_t number = 1; number <= 200; number++) {
+        if (number % 3 == 0) {
+            commit_and_wait(number, 50);
+            continue;
+        }
+        c = a_commit(number, 50);
+        store_commit_here(store, c);
+        ck_assert(store_idle(store));
+        script_commit_free(&c);
+        store_load(store, number);
+        wait_done(&c, &l);
+        ck_assert_ptr_null(c);
+        ck_assert_int_eq(l->err, OK);
+        ck_assert_uint_eq(l->content->slot_count, 50);
+        load_free(&l);
+    }
+}
+END_TEST
+
 START_TEST(closing_waits_for_the_commit_under_way)
 {
     struct commit *c = a_commit(1, 1000);
@@ -327,6 +354,7 @@ Suite *store_suite(void)
     tcase_add_loop_test(t, a_load_of_nothing_says_so, 0, ENGINES);
     tcase_add_loop_test(t, parts_are_loaded, 0, ENGINES);
     tcase_add_loop_test(t, commits_and_loads_run_side_by_side, 0, ENGINES);
+    tcase_add_loop_test(t, a_commit_made_here_is_on_disk_at_once, 0, ENGINES);
     tcase_add_test(t, closing_waits_for_the_commit_under_way);
     tcase_add_test(t, a_store_never_started_can_be_closed);
     tcase_add_test(t, a_store_that_cannot_open_says_so);

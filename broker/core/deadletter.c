@@ -18,6 +18,8 @@ const char *death_name(enum death why)
         return "maxlen";
     case DEATH_DELIVERY_LIMIT:
         return "delivery_limit";
+    case DEATHS:
+        break;
     }
     CHECK_UNREACHABLE();
 }

@@ -11,7 +11,7 @@
 
 struct queue;
 
-enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT };
+enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT, DEATHS };
 
 const char *death_name(enum death why); /* "rejected", "expired", "maxlen", "delivery_limit" */
 

@@ -134,7 +134,7 @@ static void on_deliveries(void *arg, uint64_t batch_id, uint32_t slot, uint32_t 
     struct batch *b = map_get(&c->retain.by_id, map_key_u64(&batch_id));
 
     if (b && slot < b->slot_count)
-        retain_set_returns(b, slot, count);
+        retain_recover_returns(c, b, slot, count);
     else /* of a batch that was never written: its slots were settled before */
         core_op(c, OP_BATCH_DELETE)->batch_id = batch_id;
 }

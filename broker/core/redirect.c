@@ -137,6 +137,7 @@ bool queue_drop(struct core *c, struct span *s, uint32_t slot, uint32_t bytes, b
                                          .bytes = bytes,
                                          .taken = taken,
                                          .why = why });
+        retain_note_death(c, s->batch, slot, why);
         return false;
     }
     if (q) {

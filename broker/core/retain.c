@@ -311,17 +311,44 @@ void retain_set_returns(struct batch *b, uint32_t slot, uint32_t count)
     b->returned_count++;
 }
 
-void retain_count_return(struct core *c, struct batch *b, uint32_t slot)
+static void put_returns(struct core *c, const struct batch *b, uint32_t slot, uint32_t noted)
 {
-    uint32_t count = retain_returns(b, slot) + 1;
-
-    retain_set_returns(b, slot, count);
     if (b->transient || b->state == BATCH_GONE)
         return;
     struct op *op = core_op(c, OP_DELIVERIES_PUT);
     op->batch_id = b->id;
     op->slot = slot;
-    op->count = count;
+    op->count = noted;
+}
+
+void retain_count_return(struct core *c, struct batch *b, uint32_t slot)
+{
+    uint32_t count = retain_returns(b, slot) + 1;
+
+    retain_set_returns(b, slot, count);
+    put_returns(c, b, slot, count);
+}
+
+/* On disk, above the number of returns: the death that is to come, from 1. */
+enum { DEATH_SHIFT = 28, RETURNS_MASK = (1 << DEATH_SHIFT) - 1 };
+
+void retain_note_death(struct core *c, struct batch *b, uint32_t slot, enum death why)
+{
+    uint32_t death = (uint32_t)why + 1;
+
+    put_returns(c, b, slot, death << DEATH_SHIFT | (retain_returns(b, slot) & RETURNS_MASK));
+}
+
+void retain_recover_returns(struct core *c, struct batch *b, uint32_t slot, uint32_t noted)
+{
+    uint32_t death = noted >> DEATH_SHIFT, returns = noted & RETURNS_MASK;
+
+    if (returns > 0)
+        retain_set_returns(b, slot, returns);
+    if (death > 0 && death <= (uint32_t)DEATHS && !retain_is_settled(b, slot))
+        retain_defer(c, b,
+                     &(struct deferred){
+                         .kind = DEFER_DEATH, .slot = slot, .why = (enum death)(death - 1) });
 }
 
 void retain_defer(struct core *c, struct batch *b, const struct deferred *d)

@@ -32,6 +32,7 @@ struct returned {
 
 enum deferred_kind {
     DEFER_DROP,   /* a slot that is to be dead-lettered */
+    DEFER_DEATH,  /* the same, found at a start: who was to drop it is not there any more */
     DEFER_RETURN, /* a slot that comes back to a span that is to be purged */
     DEFER_PURGE   /* what is ready in the span */
 };
@@ -111,6 +112,11 @@ void retain_look(struct core *c, struct batch *b);
 void retain_want(struct core *c, struct batch *b);
 
 void retain_defer(struct core *c, struct batch *b, const struct deferred *d);
+
+/* A drop that waits for the content is in the commit of the call that asked for it,
+ * as a number beside the slot's returns: a start that finds it finishes it. */
+void retain_note_death(struct core *c, struct batch *b, uint32_t slot, enum death why);
+void retain_recover_returns(struct core *c, struct batch *b, uint32_t slot, uint32_t noted);
 
 /* What it holds cannot be read: its messages leave their queues, said aloud; the
  * row stays on disk. */

@@ -136,9 +136,23 @@ static void attach(struct core *c, struct batch *b, struct load *l)
     }
 }
 
-static void do_deferred(struct core *c, const struct deferred *d)
+static void do_death(struct core *c, struct batch *b, const struct deferred *d)
+{
+    if (!b->content || retain_is_settled(b, d->slot))
+        return; /* it could not be read, and was set aside, or its queue was purged */
+    const struct slot *slot = &b->content->slot[d->slot];
+    struct span *s = b->span[slot->group];
+
+    if (s->queue)
+        CHECK(queue_drop(c, s, d->slot, slot->bytes, false, d->why));
+}
+
+static void do_deferred(struct core *c, struct batch *b, const struct deferred *d)
 {
     switch (d->kind) {
+    case DEFER_DEATH:
+        do_death(c, b, d);
+        break;
     case DEFER_DROP:
         CHECK(queue_drop(c, d->span, d->slot, d->bytes, d->taken, d->why));
         break;
@@ -160,7 +174,7 @@ static void run_deferred(struct core *c, struct batch *b)
     b->deferred = NULL;
     b->deferred_count = b->deferred_cap = 0;
     for (size_t i = 0; i < count; i++) {
-        do_deferred(c, &list[i]);
+        do_deferred(c, b, &list[i]);
         client_deferred_done(c, list[i].client);
     }
     mem_free(list);

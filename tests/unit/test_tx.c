@@ -116,6 +116,45 @@ START_TEST(acks_and_messages_go_together)
 }
 END_TEST
 
+/* What is dead-lettered must be read first, when memory does not hold it: that it is
+ * rejected is in the commit all the same, and a start after a crash finishes it. */
+START_TEST(a_rejection_of_a_cold_message_is_in_the_commit_too)
+{
+    struct core_options o = rig_options();
+
+    o.memory_bytes = o.read_ahead_bytes = 1;
+    rig_close(&r);
+    rig_open(&r, &o);
+    (void)rig_queue(&r, "w", NULL);
+    (void)rig_queue(&r, "dead", NULL);
+    (void)rig_queue(&r, "in", "x-dead-letter-exchange= x-dead-letter-routing-key=dead");
+    rig_put_each(&r, "in", "abc");
+    consumer_id k = rig_consume(&r, r.client, &(struct rig_consume){ .queue = "in" });
+    rig_run(&r);
+    ck_assert_uint_eq(rig_stats(&r).memory_bytes, 0);
+    struct tx *t = core_tx_begin(r.core, r.client);
+    stage(t, "w", "out");
+    core_tx_settle(t, k, 2, false, SETTLE_REJECT);
+    ck_assert_int_eq(commit(&t), PUBLISH_ROUTED);
+    r.hold_commits = r.hold_loads = true;
+    rig_turn(&r);
+    rig_crash(&r, true);
+    r.hold_commits = r.hold_loads = false;
+    rig_run(&r);
+    ck_assert_uint_eq(rig_info(&r, "w").ready, 1);
+    ck_assert_uint_eq(rig_info(&r, "dead").ready, 1);
+    struct buf out = { 0 };
+    ck_assert_str_eq(rig_drain(&r, "in", &out), "a c");
+    ck_assert_str_eq(rig_drain(&r, "dead", &out), "b");
+    rig_run(&r);
+    rig_crash(&r, false); /* once is enough */
+    rig_run(&r);
+    ck_assert_str_eq(rig_drain(&r, "in", &out), "a c");
+    ck_assert_str_eq(rig_drain(&r, "dead", &out), "b");
+    buf_fini(&out);
+}
+END_TEST
+
 START_TEST(an_ack_of_what_is_gone_is_passed_over)
 {
     ck_assert_int_eq(rig_put(&r, "q", "in"), PUBLISH_ROUTED);
@@ -268,6 +307,7 @@ Suite *tx_suite(void)
     tcase_add_test(t, all_of_it_is_in_one_commit);
     tcase_add_test(t, a_transaction_of_several_batches_is_in_one_commit);
     tcase_add_test(t, acks_and_messages_go_together);
+    tcase_add_test(t, a_rejection_of_a_cold_message_is_in_the_commit_too);
     tcase_add_test(t, an_ack_of_what_is_gone_is_passed_over);
     tcase_add_test(t, one_refused_message_refuses_all);
     tcase_add_test(t, a_refused_transaction_dead_letters_nothing);

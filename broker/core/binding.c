@@ -152,7 +152,7 @@ static enum err ends_find(const struct client *cl, const struct binding_spec *s,
     out->queue = queue_find(cl->vhost, s->target);
     if (!out->queue || out->queue->delay)
         return refuse(why, ERR_NOT_FOUND, "no such queue");
-    if (out->queue->exclusive && out->queue->owner != cl->id)
+    if (client_locked_out(cl, out->queue))
         return refuse(why, ERR_LOCKED, "queue is exclusive to another connection");
     return OK;
 }

@@ -13,12 +13,17 @@ struct client *client_get(const struct core *c, client_id id)
     return cl;
 }
 
-client_id core_client_open(struct core *c, uint64_t vhost_id, void *owner)
+bool client_locked_out(const struct client *cl, const struct queue *q)
+{
+    return q->exclusive && q->owner != cl->connection;
+}
+
+static struct client *client_new(struct core *c, struct vhost *v, void *owner)
 {
     struct client *cl = mem_new(struct client);
 
-    cl->vhost = map_get(&c->vhost_by_id, map_key_u64(&vhost_id));
-    CHECK(cl->vhost && owner);
+    CHECK(v && owner);
+    cl->vhost = v;
     cl->owner = owner;
     cl->unacked_max = c->opt.unacked;
     list_init(&cl->consumers);
@@ -27,8 +32,28 @@ client_id core_client_open(struct core *c, uint64_t vhost_id, void *owner)
     list_init(&cl->reading);
     list_init(&cl->exclusive);
     list_init(&cl->in_holding);
-    cl->id = slots_add(&c->clients, cl);
+    cl->id = cl->connection = slots_add(&c->clients, cl);
+    return cl;
+}
+
+client_id core_client_open(struct core *c, uint64_t vhost_id, void *owner)
+{
+    struct vhost *v = map_get(&c->vhost_by_id, map_key_u64(&vhost_id));
+    struct client *cl = client_new(c, v, owner);
+
     check_event("client.open", cl->id, vhost_id);
+    return cl->id;
+}
+
+client_id core_client_join(struct core *c, client_id connection, void *owner)
+{
+    struct client *to = client_get(c, connection);
+    struct client *cl = client_new(c, to->vhost, owner);
+
+    CHECK(to->connection == connection);
+    cl->connection = connection;
+    to->joined++;
+    check_event("client.join", cl->id, connection);
     return cl->id;
 }
 
@@ -46,6 +71,7 @@ void core_client_close(struct core *c, client_id id, uint64_t now_ms)
 
     c->now_ms = now_ms;
     check_event("client.close", id, cl->unacked);
+    CHECK(cl->joined == 0);
     while ((node = list_first(&cl->consumers)))
         consumer_end(c, container_of(node, struct consumer, in_client), false);
     while ((node = list_first(&cl->gets)))
@@ -56,6 +82,8 @@ void core_client_close(struct core *c, client_id id, uint64_t now_ms)
     blob_client_closed(c, cl);
     ledger_fini(&cl->ledger);
     list_remove(&cl->in_holding);
+    if (cl->connection != id)
+        client_get(c, cl->connection)->joined--;
     slots_remove(&c->clients, id);
     mem_free(cl->held);
     mem_free(cl);

@@ -66,7 +66,9 @@ struct client {
     struct list gets;      /* struct get.in_client */
     struct list writing;   /* struct blob.in_writer: not yet published */
     struct list reading;   /* struct reading.in_client: being sent to it */
-    struct list exclusive; /* struct queue.in_owner */
+    struct list exclusive; /* struct queue.in_owner: of a connection */
+    client_id connection;  /* owns what it declares exclusive; itself, unless it was joined */
+    uint32_t joined;       /* clients that belong to this connection */
     struct ledger ledger;
     size_t room;
     bool starved; /* some consumer found no room */
@@ -80,6 +82,9 @@ struct client {
 };
 
 struct client *client_get(const struct core *c, client_id id); /* CHECKs that it is there */
+
+/* Exclusive to another connection than this client's? */
+bool client_locked_out(const struct client *cl, const struct queue *q);
 
 /* This client's doing is part of the commit being gathered. */
 void client_did(struct core *c, struct client *cl);

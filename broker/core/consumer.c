@@ -150,7 +150,7 @@ enum err core_get(struct core *c, client_id id, struct bytes queue, bool no_ack,
 
     if (!q || q->delay)
         return refuse(why, ERR_NOT_FOUND, "no such queue");
-    if (q->exclusive && q->owner != id)
+    if (client_locked_out(cl, q))
         return refuse(why, ERR_LOCKED, "queue is exclusive to another connection");
     struct get *g = mem_new(struct get);
     g->client = cl;
@@ -169,7 +169,7 @@ static enum err may_consume(const struct core *c, const struct client *cl, const
 {
     if (!q || q->delay)
         return refuse(why, ERR_NOT_FOUND, "no such queue");
-    if (q->exclusive && q->owner != cl->id)
+    if (client_locked_out(cl, q))
         return refuse(why, ERR_LOCKED, "queue is exclusive to another connection");
     struct list *first = list_first(&q->consumers);
     if (first && (s->exclusive || container_of(first, struct consumer, in_queue)->exclusive))

@@ -39,6 +39,9 @@ static void free_clients(struct core *c)
     struct client *cl;
 
     for (size_t at = 0; (cl = slots_next(&c->clients, &at));)
+        if (cl->connection != cl->id)
+            core_client_close(c, cl->id, c->now_ms);
+    for (size_t at = 0; (cl = slots_next(&c->clients, &at));)
         core_client_close(c, cl->id, c->now_ms);
     slots_fini(&c->clients);
     slots_fini(&c->consumers);

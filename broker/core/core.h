@@ -73,9 +73,14 @@ size_t core_user_count(const struct core *c);
 /* `owner` is the adapter's; the core only gives it back. */
 client_id core_client_open(struct core *c, uint64_t vhost_id, void *owner);
 
-/* Returns what was unacked to its place, ends its consumers, deletes its
- * exclusive queues.  Effects still queued for it are skipped by their reader
- * (core_client_owner gives NULL). */
+/* One that belongs to `connection`, a client that core_client_open gave: the
+ * exclusive queues that it declares are the connection's, and it may use all of
+ * those (an AMQP channel).  It must be closed before its connection is. */
+client_id core_client_join(struct core *c, client_id connection, void *owner);
+
+/* Returns what was unacked to its place, ends its consumers, deletes the
+ * exclusive queues of the connection when that is what is closed.  Effects still
+ * queued for it are skipped by their reader (core_client_owner gives NULL). */
 void core_client_close(struct core *c, client_id id, uint64_t now_ms);
 void *core_client_owner(const struct core *c, client_id id);
 
@@ -89,9 +94,9 @@ void core_client_prefetch(struct core *c, client_id id, uint32_t limit);
 /* ---- topology.  `why` may be NULL; else it gets a static text on failure ---- */
 
 struct exchange_spec {
-    struct bytes name, type; /* direct fanout topic headers */
+    struct bytes name, type; /* direct fanout topic headers x-delayed-message */
     bool durable, auto_delete, internal, passive;
-    struct bytes arguments; /* field table: alternate-exchange */
+    struct bytes arguments; /* field table: alternate-exchange, x-delayed-type */
 };
 /* ERR_NOT_FOUND (passive), ERR_EXISTS (other properties), ERR_REFUSED (reserved
  * name), ERR_INVALID (type, argument), ERR_LIMIT. */
@@ -122,6 +127,8 @@ enum err core_queue_delete(struct core *c, client_id id, struct bytes name, bool
                            bool if_empty, uint64_t *count, const char **why) MUST_USE;
 enum err core_queue_purge(struct core *c, client_id id, struct bytes name, uint64_t *count,
                           const char **why) MUST_USE;
+/* A queue of the client's vhost, whoever owns it; false: there is none. */
+bool core_queue_look(const struct core *c, client_id id, struct bytes name, struct queue_info *out);
 
 struct binding_spec {
     struct bytes exchange, target, routing_key;
@@ -138,18 +145,22 @@ enum err core_unbind(struct core *c, client_id id, const struct binding_spec *s,
 struct publish {
     struct message m;     /* copied before the call returns */
     struct bytes headers; /* the table inside m.props, for headers exchanges, CC, BCC */
+    bool headers_apart;   /* they are not inside m.props: routed by, not kept */
     bool persistent;
     uint8_t priority;
     bool has_ttl;
     uint64_t ttl_ms;
-    uint64_t delay_ms; /* routed when due; 0: now */
+    uint64_t delay_ms;      /* routed when due; 0: now */
+    bool delay_by_exchange; /* delay_ms counts on an x-delayed-message exchange only */
+    bool mandatory;         /* in a transaction: EFFECT_RETURN when no queue took it */
 };
 
 enum publish_result {
     PUBLISH_ROUTED,
     PUBLISH_UNROUTED, /* no queue took it: confirm it all the same, tell who asked */
     PUBLISH_NO_EXCHANGE,
-    PUBLISH_REFUSED /* a limit, an overflow policy, a full disk: nothing was stored */
+    PUBLISH_FORBIDDEN, /* the exchange is internal: nothing was stored */
+    PUBLISH_REFUSED    /* a limit, an overflow policy, a full disk: nothing was stored */
 };
 enum publish_result core_publish(struct core *c, client_id id, const struct publish *p,
                                  const char **why, uint64_t now_ms) MUST_USE;
@@ -175,10 +186,13 @@ struct tx;
 struct tx *core_tx_begin(struct core *c, client_id id);
 /* False: the transaction has reached its limit in bytes. */
 bool core_tx_publish(struct tx *t, const struct publish *p) MUST_USE;
+/* Is there such a delivery in the client's shared ledger (tag 0: any)? */
+bool core_unacked_has(const struct core *c, client_id id, uint64_t tag);
 /* Checked when committed; an ack of a tag that is gone by then is passed over. */
 void core_tx_settle(struct tx *t, consumer_id consumer, uint64_t tag, bool upto, enum settle how);
 /* All or nothing: if any message is refused nothing is done and that is the
- * result; EFFECT_RETURN tells of those that no queue took.  Frees `*t`. */
+ * result.  PUBLISH_UNROUTED: it is done, and some of it no queue took;
+ * EFFECT_RETURN tells of those that were mandatory.  Frees `*t`. */
 enum publish_result core_tx_commit(struct core *c, struct tx **t, const char **why,
                                    uint64_t now_ms) MUST_USE;
 void core_tx_abort(struct tx **t);
@@ -212,6 +226,9 @@ enum err core_settle(struct core *c, client_id id, consumer_id consumer, uint64_
 /* Oldest unacked delivery of (queue, seq), for STOMP 1.0 and 1.1; 0: none. */
 uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer, uint64_t queue_id,
                        uint64_t seq);
+
+/* Tag of the oldest unacked delivery of the client's shared ledger; 0: none. */
+uint64_t core_unacked_oldest(const struct core *c, client_id id);
 
 /* ---- the turn ---- */
 

@@ -17,6 +17,9 @@
 #define PREDECLARED_IDS (UINT64_C(1) << 62)
 enum { PREDECLARED_BITS = 3 };
 
+/* RabbitMQ's delayed message exchange: x-delayed-type says how it routes. */
+#define DELAYED_TYPE BYTES("x-delayed-message")
+
 static const char *const type_names[] = {
     [EXCHANGE_DIRECT] = "direct",
     [EXCHANGE_FANOUT] = "fanout",
@@ -53,7 +56,7 @@ struct exchange *exchange_find(const struct vhost *v, struct bytes name)
 struct shape {
     struct bytes name, arguments;
     enum exchange_type type;
-    bool durable, auto_delete, internal;
+    bool durable, auto_delete, internal, delayed;
     bool has_alternate;
     struct bytes alternate;
 };
@@ -70,6 +73,7 @@ static struct exchange *exchange_new(struct core *c, struct vhost *v, uint64_t i
     x->durable = s->durable;
     x->auto_delete = s->auto_delete;
     x->internal = s->internal;
+    x->delayed = s->delayed;
     if (s->has_alternate)
         x->alternate = bytes_dup_str(s->alternate);
     buf_bytes(&x->arguments, s->arguments);
@@ -139,6 +143,18 @@ static bool alternate_get(struct bytes arguments, struct shape *out)
                                    out->alternate.n <= TOPOLOGY_NAME_MAX_BYTES);
 }
 
+/* From `arguments` too, which are well formed. */
+static bool type_get(struct bytes type, struct bytes arguments, struct shape *out)
+{
+    struct table_value v;
+
+    out->delayed = bytes_eq(type, DELAYED_TYPE);
+    if (out->delayed &&
+        !(table_find(arguments, BYTES("x-delayed-type"), &v) && table_str(&v, &type)))
+        return false;
+    return type_find(type, &out->type);
+}
+
 static enum err shape_check(const struct exchange_spec *s, struct shape *out, const char **why)
 {
     *out = (struct shape){ .name = s->name,
@@ -149,10 +165,12 @@ static enum err shape_check(const struct exchange_spec *s, struct shape *out, co
 
     if (s->name.n > TOPOLOGY_NAME_MAX_BYTES || has_nul(s->name))
         return refuse(why, ERR_INVALID, "the exchange name is too long or has a NUL in it");
-    if (!type_find(s->type, &out->type))
-        return refuse(why, ERR_INVALID, "unknown exchange type");
     if (s->arguments.n > TOPOLOGY_ARGUMENTS_MAX_BYTES || !table_valid(s->arguments))
         return refuse(why, ERR_INVALID, "exchange arguments are too long or malformed");
+    if (!type_get(s->type, s->arguments, out))
+        return refuse(why, ERR_INVALID,
+                      out->delayed ? "x-delayed-type must be direct, fanout, topic or headers"
+                                   : "unknown exchange type");
     if (!alternate_get(s->arguments, out))
         return refuse(why, ERR_INVALID, "alternate-exchange must be the name of an exchange");
     return OK;
@@ -167,7 +185,7 @@ static bool alternate_same(const struct exchange *x, const struct shape *s)
 
 static enum err equivalent(const struct exchange *x, const struct shape *s, const char **why)
 {
-    if (x->type != s->type)
+    if (x->type != s->type || x->delayed != s->delayed)
         return refuse(why, ERR_EXISTS, "the exchange exists with another type");
     if (x->durable != s->durable)
         return refuse(why, ERR_EXISTS, "the exchange exists with another durable");
@@ -189,7 +207,7 @@ static void exchange_store(struct core *c, const struct exchange *x)
         .id = x->id,
         .vhost_id = x->vhost->id,
         .name = commit_copy(commit, bytes_str(x->name)),
-        .type = bytes_str(type_names[x->type]),
+        .type = x->delayed ? DELAYED_TYPE : bytes_str(type_names[x->type]),
         .auto_delete = x->auto_delete,
         .internal = x->internal,
         .arguments = commit_copy(commit, buf_view(&x->arguments)),
@@ -302,7 +320,7 @@ void exchange_recover(struct core *c, const struct def_exchange *d)
                        .auto_delete = d->auto_delete,
                        .internal = d->internal };
 
-    if (!v || !type_find(d->type, &s.type) || !alternate_get(d->arguments, &s) ||
+    if (!v || !type_get(d->type, d->arguments, &s) || !alternate_get(d->arguments, &s) ||
         exchange_find(v, d->name)) {
         c->unusable_defs = true;
         log_error("recover.exchange", "id=%" PRIu64 " name=%s why=unusable", d->id,

@@ -33,6 +33,7 @@ struct exchange {
     char *name;
     enum exchange_type type;
     bool durable, auto_delete, internal, predeclared;
+    bool delayed;    /* declared as x-delayed-message; `type` routes what is due */
     char *alternate; /* NULL: none */
     struct buf arguments;
     struct list bindings;  /* struct binding.in_exchange: all that leave it */

@@ -88,6 +88,26 @@ static bool lane_holds(const struct lane *l, uint64_t *ready, uint64_t *unacked)
     return true;
 }
 
+/* It is in the list of its connection, and only clients of that have a part in it. */
+static bool owner_holds(const struct core *c, const struct queue *q)
+{
+    if (!q->exclusive) {
+        HOLDS(list_empty(&q->in_owner));
+        return true;
+    }
+    const struct client *owner = slots_get(&c->clients, q->owner);
+
+    HOLDS(owner && owner->connection == q->owner && owner->vhost == q->vhost);
+    HOLDS(!list_empty(&q->in_owner));
+    for (const struct list *node = q->consumers.next; node != &q->consumers; node = node->next) {
+        const struct consumer *k = (const void *)((const char *)node -
+                                                  offsetof(struct consumer, in_queue));
+
+        HOLDS(k->client->connection == q->owner);
+    }
+    return true;
+}
+
 static bool queue_holds(const struct queue *q)
 {
     uint64_t ready = 0, unacked = 0;
@@ -115,6 +135,24 @@ static bool ledger_holds(const struct ledger *l)
         live++;
     }
     HOLDS(live == l->live);
+    return true;
+}
+
+/* Clients that belong to a connection are counted by it, and own nothing themselves. */
+static bool connections_hold(const struct core *c)
+{
+    const struct client *cl;
+    uint64_t joined = 0, counted = 0;
+
+    for (size_t at = 0; (cl = slots_next(&c->clients, &at));) {
+        const struct client *to = slots_get(&c->clients, cl->connection);
+
+        HOLDS(to && to->connection == to->id && to->vhost == cl->vhost);
+        HOLDS(to == cl || (cl->joined == 0 && list_empty(&cl->exclusive)));
+        joined += to != cl;
+        counted += cl->joined;
+    }
+    HOLDS(joined == counted);
     return true;
 }
 
@@ -152,11 +190,13 @@ bool core_check(const struct core *c)
         if (!batch_holds(b))
             return false;
     for (size_t at = 0; (q = map_next(&c->queue_by_id, &at));)
-        if (!queue_holds(q))
+        if (!queue_holds(q) || !owner_holds(c, q))
             return false;
     for (size_t at = 0; (cl = slots_next(&c->clients, &at));)
         if (!client_holds(cl))
             return false;
+    if (!connections_hold(c))
+        return false;
     HOLDS(map_count(&c->queue_by_id) == c->queue_count);
     return true;
 }

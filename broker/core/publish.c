@@ -4,18 +4,40 @@
 #include "broker/core/publish.h"
 #include "broker/core/state.h"
 
+/* False: no such exchange.  *x NULL: the default one. */
+static bool exchange_of(const struct vhost *v, const struct publish *p, struct exchange **x)
+{
+    *x = p->m.exchange.n ? exchange_find(v, p->m.exchange) : NULL;
+    return *x || p->m.exchange.n == 0;
+}
+
+static void route_from(struct core *c, const struct vhost *v, struct exchange *x,
+                       const struct publish *p)
+{
+    if (x)
+        exchange_route(c, x, p->m.routing_key, p->headers);
+    else
+        exchange_route_default(c, v, p->m.routing_key, p->headers);
+}
+
 bool publish_route(struct core *c, const struct vhost *v, const struct publish *p)
 {
     struct exchange *x;
 
-    if (p->m.exchange.n == 0) {
-        exchange_route_default(c, v, p->m.routing_key, p->headers);
-        return true;
-    }
-    if (!(x = exchange_find(v, p->m.exchange)))
+    if (!exchange_of(v, p, &x))
         return false;
-    exchange_route(c, x, p->m.routing_key, p->headers);
+    route_from(c, v, x, p);
     return true;
+}
+
+/* Is it routed when it is due, not now? */
+static bool waits(const struct vhost *v, const struct publish *p)
+{
+    struct exchange *x;
+
+    if (p->delay_ms == 0 || !p->delay_by_exchange)
+        return p->delay_ms > 0;
+    return exchange_of(v, p, &x) && x && x->delayed;
 }
 
 static uint64_t expires_at(const struct core *c, const struct queue *q, const struct publish *p)
@@ -134,20 +156,22 @@ enum publish_result publish_check(struct core *c, struct client *cl, const struc
                                   const char **why)
 {
     const char *text = refusal(c, p);
+    struct exchange *x;
 
     c->routed.count = 0;
     if (text)
         return refuse(c, why, text);
-    if (p->delay_ms > 0) {
-        if (p->m.exchange.n == 0 || exchange_find(cl->vhost, p->m.exchange))
-            return PUBLISH_ROUTED;
+    if (!exchange_of(cl->vhost, p, &x)) {
         *why = "no such exchange";
         return PUBLISH_NO_EXCHANGE;
     }
-    if (!publish_route(c, cl->vhost, p)) {
-        *why = "no such exchange";
-        return PUBLISH_NO_EXCHANGE;
+    if (x && x->internal) {
+        *why = "the exchange is internal";
+        return PUBLISH_FORBIDDEN;
     }
+    if (waits(cl->vhost, p))
+        return PUBLISH_ROUTED;
+    route_from(c, cl->vhost, x, p);
     if (c->routed.count == 0)
         return PUBLISH_UNROUTED;
     if (refusing_queue(c, p))
@@ -157,7 +181,7 @@ enum publish_result publish_check(struct core *c, struct client *cl, const struc
 
 static enum publish_result store_routed(struct core *c, struct client *cl, const struct publish *p)
 {
-    if (p->delay_ms > 0)
+    if (waits(cl->vhost, p))
         return publish_later(c, cl, p);
     if (c->routed.count == 0) {
         c->stats.unrouted++;
@@ -171,7 +195,7 @@ static enum publish_result store_routed(struct core *c, struct client *cl, const
 
 enum publish_result publish_now(struct core *c, struct client *cl, const struct publish *p)
 {
-    if (p->delay_ms == 0 && !publish_route(c, cl->vhost, p))
+    if (!waits(cl->vhost, p) && !publish_route(c, cl->vhost, p))
         return PUBLISH_NO_EXCHANGE;
     return store_routed(c, cl, p);
 }
@@ -186,7 +210,7 @@ enum publish_result core_publish(struct core *c, client_id id, const struct publ
     enum publish_result r = publish_check(c, cl, p, why ? why : &unused);
     if (r == PUBLISH_REFUSED)
         dead_letter_refused(c, p);
-    else if (r != PUBLISH_NO_EXCHANGE)
+    else if (r == PUBLISH_ROUTED || r == PUBLISH_UNROUTED)
         r = store_routed(c, cl, p);
     if (p->m.blob_id)
         core_blob_abort(c, p->m.blob_id); /* unless it was published */

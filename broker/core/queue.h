@@ -69,7 +69,7 @@ struct queue {
     uint64_t id;
     struct vhost *vhost;
     char *name;
-    client_id owner; /* exclusive */
+    client_id owner; /* exclusive: the connection */
     struct buf arguments;
     uint64_t recovered_seq; /* seq below it: from an earlier run */
     uint64_t unacked;

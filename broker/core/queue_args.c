@@ -59,8 +59,8 @@ static const struct arg known[] = {
     { "x-delivery-limit", ARG_DELIVERY_LIMIT, NOWHERE, NOWHERE, -1, UINT32_MAX, NULL,
       "x-delivery-limit must be a number, 0 or more, or -1 for none" },
 
-    { "x-queue-type", ARG_CHOICE, NOWHERE, NOWHERE, 0, 0, " classic quorum stream ",
-      "x-queue-type must be classic, quorum or stream" },
+    { "x-queue-type", ARG_CHOICE, NOWHERE, NOWHERE, 0, 0, " classic quorum ",
+      "x-queue-type must be classic or quorum" },
     { "x-queue-mode", ARG_CHOICE, NOWHERE, NOWHERE, 0, 0, " default lazy ",
       "x-queue-mode must be default or lazy" },
     { "x-queue-version", ARG_INT, NOWHERE, NOWHERE, 1, 2, NULL, "x-queue-version must be 1 or 2" },
@@ -218,6 +218,17 @@ static bool take(const struct arg *a, const struct table_value *v, struct queue_
     return false;
 }
 
+/* A stream is no slip of the pen: its reason says that there are none. */
+static const char *refusal(const struct arg *a, const struct table_value *v)
+{
+    struct bytes word;
+
+    if (strcmp(a->name, "x-queue-type") == 0 && table_str(v, &word) &&
+        bytes_eq(word, BYTES("stream")))
+        return "x-queue-type stream is not offered: queues here are not streams";
+    return a->why;
+}
+
 enum err queue_args_parse(struct bytes table, struct queue_args *out, const char **why)
 {
     struct table_iter it = table_iter(table);
@@ -231,7 +242,7 @@ enum err queue_args_parse(struct bytes table, struct queue_args *out, const char
         const struct arg *a = arg_find(name);
 
         if (a && !take(a, &v, &args))
-            return refuse(why, ERR_INVALID, a->why);
+            return refuse(why, ERR_INVALID, refusal(a, &v));
     }
     if (args.has_dlx_key && !args.has_dlx)
         return refuse(why, ERR_INVALID, "x-dead-letter-routing-key needs x-dead-letter-exchange");

@@ -83,14 +83,13 @@ static enum err fail(enum err e, const char **why, const char *text)
     return e;
 }
 
-static enum err redeclare(struct core *c, const struct queue *q, client_id id,
+static enum err redeclare(const struct client *cl, const struct queue *q,
                           const struct queue_spec *s, const char **why)
 {
     struct queue_args args;
     const char *text = "";
 
-    (void)c;
-    if (q->exclusive && q->owner != id)
+    if (client_locked_out(cl, q))
         return fail(ERR_LOCKED, why, "queue is exclusive to another connection");
     if (q->delay)
         return fail(ERR_REFUSED, why, "queue name is reserved");
@@ -100,6 +99,8 @@ static enum err redeclare(struct core *c, const struct queue *q, client_id id,
         return fail(ERR_INVALID, why, text);
     if (q->durable != s->durable)
         return fail(ERR_EXISTS, why, "queue exists with another value of durable");
+    if (s->exclusive && !q->exclusive)
+        return fail(ERR_LOCKED, why, "queue is there already, for all connections");
     if (q->exclusive != s->exclusive)
         return fail(ERR_EXISTS, why, "queue exists with another value of exclusive");
     if (q->auto_delete != s->auto_delete)
@@ -118,6 +119,8 @@ static enum err check_new(const struct core *c, const struct queue_spec *s, cons
         return fail(ERR_NOT_FOUND, why, "no such queue");
     if (s->name.n > NAME_MAX_BYTES || s->prefix.n > NAME_MAX_BYTES - 32)
         return fail(ERR_INVALID, why, "queue name is longer than 255 bytes");
+    if (bytes_starts(s->name, BYTES("amq.")))
+        return fail(ERR_REFUSED, why, "queue names beginning with amq. are reserved");
     if (memchr(s->name.p ? s->name.p : (const uint8_t *)"", 0, s->name.n))
         return fail(ERR_INVALID, why, "queue name holds a NUL");
     if (queue_args_parse(s->arguments, &args, &text) != OK)
@@ -134,7 +137,7 @@ enum err core_queue_declare(struct core *c, client_id id, const struct queue_spe
 {
     struct client *cl = client_get(c, id);
     struct queue *q = s->name.n ? queue_find(cl->vhost, s->name) : NULL;
-    enum err e = q ? redeclare(c, q, id, s, why) : check_new(c, s, why);
+    enum err e = q ? redeclare(cl, q, s, why) : check_new(c, s, why);
     struct buf name = { 0 };
 
     c->now_ms = now_ms;
@@ -150,8 +153,8 @@ enum err core_queue_declare(struct core *c, client_id id, const struct queue_spe
         q->exclusive = s->exclusive;
         buf_fini(&name);
         if (q->exclusive) {
-            q->owner = id;
-            list_push_back(&cl->exclusive, &q->in_owner);
+            q->owner = cl->connection;
+            list_push_back(&client_get(c, q->owner)->exclusive, &q->in_owner);
         } else if (q->durable) {
             queue_store(c, q);
             client_did(c, cl);
@@ -166,14 +169,25 @@ enum err core_queue_declare(struct core *c, client_id id, const struct queue_spe
 static enum err find_for(struct core *c, client_id id, struct bytes name, struct queue **out,
                          const char **why)
 {
-    struct queue *q = queue_find(client_get(c, id)->vhost, name);
+    const struct client *cl = client_get(c, id);
+    struct queue *q = queue_find(cl->vhost, name);
 
     if (!q || q->delay)
         return fail(ERR_NOT_FOUND, why, "no such queue");
-    if (q->exclusive && q->owner != id)
+    if (client_locked_out(cl, q))
         return fail(ERR_LOCKED, why, "queue is exclusive to another connection");
     *out = q;
     return OK;
+}
+
+bool core_queue_look(const struct core *c, client_id id, struct bytes name, struct queue_info *out)
+{
+    const struct queue *q = queue_find(client_get(c, id)->vhost, name);
+
+    if (!q || q->delay)
+        return false;
+    fill_info(q, out);
+    return true;
 }
 
 enum err core_queue_delete(struct core *c, client_id id, struct bytes name, bool if_unused,

@@ -107,6 +107,13 @@ enum err core_settle(struct core *c, client_id id, consumer_id consumer, uint64_
     return OK;
 }
 
+uint64_t core_unacked_oldest(const struct core *c, client_id id)
+{
+    const struct delivery *d = ledger_first(&client_get(c, id)->ledger);
+
+    return d ? d->tag : 0;
+}
+
 uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer, uint64_t queue_id,
                        uint64_t seq)
 {
@@ -118,4 +125,11 @@ uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer,
         if (d->seq == seq)
             return d->tag;
     return 0;
+}
+
+bool core_unacked_has(const struct core *c, client_id id, uint64_t tag)
+{
+    const struct client *cl = client_get(c, id);
+
+    return tag ? ledger_find(&cl->ledger, tag) != NULL : cl->ledger.live > 0;
 }

@@ -46,7 +46,7 @@ bool core_tx_publish(struct tx *t, const struct publish *p)
     const struct message *m = &p->m;
     struct staged_publish *s;
 
-    if (t->bytes.n + m->body.n + m->props.n + sizeof *s * t->publish_count >
+    if (t->bytes.n + m->body.n + m->props.n + p->headers.n + sizeof *s * t->publish_count >
         t->core->opt.transaction_bytes)
         return false;
     t->publish = mem_grow(t->publish, &t->publish_cap, t->publish_count + 1, sizeof *s);
@@ -54,11 +54,15 @@ bool core_tx_publish(struct tx *t, const struct publish *p)
     s->p = *p;
     s->at = t->bytes.n;
     s->unrouted = false;
+    s->headers_at = 0;
     buf_bytes(&t->bytes, m->exchange);
     buf_bytes(&t->bytes, m->routing_key);
     buf_bytes(&t->bytes, m->props);
     buf_bytes(&t->bytes, m->body);
-    s->headers_at = p->headers.n ? (size_t)(p->headers.p - m->props.p) : 0;
+    if (p->headers_apart)
+        buf_bytes(&t->bytes, p->headers);
+    else
+        s->headers_at = p->headers.n ? (size_t)(p->headers.p - m->props.p) : 0;
     return true;
 }
 
@@ -71,7 +75,7 @@ static struct publish unstage(const struct tx *t, const struct staged_publish *s
     p.m.routing_key.p = p.m.exchange.p + p.m.exchange.n;
     p.m.props.p = p.m.routing_key.p + p.m.routing_key.n;
     p.m.body.p = p.m.props.p + p.m.props.n;
-    p.headers.p = p.m.props.p + s->headers_at;
+    p.headers.p = p.headers_apart ? p.m.body.p + p.m.body.n : p.m.props.p + s->headers_at;
     return p;
 }
 
@@ -106,7 +110,7 @@ static enum publish_result check_all(struct core *c, struct tx *t, const char **
         struct publish p = unstage(t, &t->publish[i]);
         enum publish_result r = publish_check(c, cl, &p, why);
 
-        if (r == PUBLISH_REFUSED || r == PUBLISH_NO_EXCHANGE)
+        if (r != PUBLISH_ROUTED && r != PUBLISH_UNROUTED)
             return r;
     }
     return PUBLISH_ROUTED;
@@ -122,22 +126,26 @@ static void settle_all(struct core *c, struct tx *t)
     }
 }
 
-static bool publish_all(struct core *c, struct tx *t)
+/* Sets *returns when there are effects that need the transaction's messages. */
+static enum publish_result publish_all(struct core *c, struct tx *t, bool *returns)
 {
     struct client *cl = client_get(c, t->client);
-    bool all_routed = true;
+    enum publish_result r = PUBLISH_ROUTED;
 
     for (size_t i = 0; i < t->publish_count; i++) {
         struct publish p = unstage(t, &t->publish[i]);
 
         if (publish_now(c, cl, &p) != PUBLISH_UNROUTED)
             continue;
+        r = PUBLISH_UNROUTED;
+        if (!p.mandatory)
+            continue;
         struct effect *e = core_effect(c, EFFECT_RETURN, t->client);
         e->tx = t;
         e->slot = (uint32_t)i;
-        all_routed = false;
+        *returns = true;
     }
-    return all_routed;
+    return r;
 }
 
 enum publish_result core_tx_commit(struct core *c, struct tx **tp, const char **why,
@@ -145,6 +153,7 @@ enum publish_result core_tx_commit(struct core *c, struct tx **tp, const char **
 {
     struct tx *t = *tp;
     const char *unused;
+    bool returns = false;
 
     c->now_ms = now_ms;
     enum publish_result r = check_all(c, t, why ? why : &unused);
@@ -153,13 +162,14 @@ enum publish_result core_tx_commit(struct core *c, struct tx **tp, const char **
         return r;
     }
     settle_all(c, t);
-    if (publish_all(c, t)) {
+    r = publish_all(c, t, &returns);
+    if (!returns) {
         core_tx_abort(tp);
-        return PUBLISH_ROUTED;
+        return r;
     }
     list_push_back(&c->done_txs, &t->in_done);
     *tp = NULL;
-    return PUBLISH_UNROUTED;
+    return r;
 }
 
 void tx_message(const struct tx *t, uint32_t i, struct message *out)

@@ -106,7 +106,7 @@ void stomp_on_commit(struct stomp_session *s, const struct stomp_frame *f)
     at = place_of(s, name);
     r = core_tx_commit(env->core, &(*at)->tx, &why, env->now_ms);
     remove_at(at);
-    if (r == PUBLISH_NO_EXCHANGE || r == PUBLISH_REFUSED) {
+    if (r != PUBLISH_ROUTED && r != PUBLISH_UNROUTED) {
         stomp_fail(s, f, "Transaction refused", "COMMIT '%s': %s; nothing of it was done",
                    log_text(name).s,
                    why                        ? why

@@ -298,6 +298,15 @@ client_id rig_client(struct rig *r)
     return id;
 }
 
+client_id rig_join(struct rig *r, client_id connection)
+{
+    client_id id = core_client_join(r->core, connection, &owner_mark);
+
+    core_client_room(r->core, id, SIZE_MAX);
+    check(r);
+    return id;
+}
+
 static void put_arg(struct buf *out, struct bytes name, struct bytes value)
 {
     uint64_t number;
@@ -321,6 +330,30 @@ struct bytes rig_args(struct buf *out, const char *text)
         text += n + (text[n] == ' ');
     }
     return buf_view(out);
+}
+
+enum err rig_exchange(struct rig *r, const char *name, const char *type, const char *args)
+{
+    struct buf table = { 0 };
+    struct exchange_spec s = { .name = bytes_str(name),
+                               .type = bytes_str(type),
+                               .durable = true,
+                               .arguments = rig_args(&table, args) };
+    enum err e = core_exchange_declare(r->core, r->client, &s, NULL);
+
+    buf_fini(&table);
+    check(r);
+    return e;
+}
+
+void rig_bind(struct rig *r, const char *exchange, const char *key, const char *queue)
+{
+    struct binding_spec s = { .exchange = bytes_str(exchange),
+                              .target = bytes_str(queue),
+                              .routing_key = bytes_str(key) };
+
+    CHECK(core_bind(r->core, r->client, &s, NULL) == OK);
+    check(r);
 }
 
 uint64_t rig_queue(struct rig *r, const char *name, const char *args)
@@ -374,7 +407,9 @@ static void build(const struct rig_message *m, struct built *b)
                              .priority = m->priority,
                              .has_ttl = m->has_ttl,
                              .ttl_ms = m->ttl_ms,
-                             .delay_ms = m->delay_ms };
+                             .delay_ms = m->delay_ms,
+                             .delay_by_exchange = m->delay_by_exchange,
+                             .mandatory = m->mandatory };
     if (m->headers && props_decode(buf_view(&b->props), &props))
         b->p.headers = props.headers;
 }

@@ -78,10 +78,15 @@ uint64_t rig_confirmed(const struct rig *r, client_id client);
 /* ---- calls in short ---- */
 
 client_id rig_client(struct rig *r); /* with endless room */
+client_id rig_join(struct rig *r, client_id connection);
 
 /* A table of arguments: "x-max-length=2 x-overflow=reject-publish": numbers are
  * integers, true and false booleans, the rest strings. */
 struct bytes rig_args(struct buf *out, const char *text);
+
+/* A durable exchange; `args` as above, or NULL. */
+enum err rig_exchange(struct rig *r, const char *name, const char *type, const char *args);
+void rig_bind(struct rig *r, const char *exchange, const char *key, const char *queue);
 
 /* A durable queue of rig.client; `args` as above, or NULL. */
 uint64_t rig_queue(struct rig *r, const char *name, const char *args);
@@ -92,6 +97,7 @@ struct rig_message {
     uint8_t priority;
     bool has_ttl;
     uint64_t ttl_ms, delay_ms;
+    bool delay_by_exchange, mandatory;
     size_t padding;      /* bytes to follow the body */
     const char *headers; /* as for rig_args */
 };

@@ -70,8 +70,11 @@ START_TEST(missing_ends_are_not_found_and_the_default_exchange_is_refused)
 {
     topology_queue("q", false);
     ck_assert_int_eq(ERR_NOT_FOUND, topology_bind("none", "k", "q"));
+    ck_assert_str_eq("no such exchange", topology_why);
     ck_assert_int_eq(ERR_NOT_FOUND, topology_bind("amq.direct", "k", "none"));
+    ck_assert_str_eq("no such queue", topology_why);
     ck_assert_int_eq(ERR_NOT_FOUND, topology_bind("amq.direct", "k", ">none"));
+    ck_assert_str_eq("no such exchange to bind to", topology_why);
     ck_assert_int_eq(ERR_NOT_FOUND, topology_unbind("amq.direct", "k", "none"));
     ck_assert_int_eq(ERR_REFUSED, topology_bind("", "q", "q"));
     ck_assert_int_eq(ERR_REFUSED, topology_unbind("", "q", "q"));

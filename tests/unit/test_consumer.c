@@ -308,6 +308,27 @@ START_TEST(a_tag_is_found_by_the_place_of_its_message)
 }
 END_TEST
 
+START_TEST(the_oldest_unacked_delivery_of_the_shared_ledger_is_told)
+{
+    ck_assert_uint_eq(core_unacked_oldest(r.core, r.client), 0);
+    put_many("q", 4);
+    consumer_id own = rig_consume(&r, r.client,
+                                  &(struct rig_consume){ .queue = "q", .prefetch = 1 });
+    rig_run(&r);
+    ck_assert_uint_eq(core_unacked_oldest(r.core, r.client), 0); /* in a ledger of its own */
+    rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .shared = true });
+    rig_run(&r);
+    ck_assert_uint_eq(core_unacked_oldest(r.core, r.client), 1);
+    ck_assert_int_eq(rig_settle(&r, r.client, 0, 2, SETTLE_ACK), OK);
+    ck_assert_uint_eq(core_unacked_oldest(r.core, r.client), 1);
+    ck_assert_int_eq(rig_settle(&r, r.client, 0, 1, SETTLE_ACK), OK);
+    ck_assert_uint_eq(core_unacked_oldest(r.core, r.client), 3);
+    ck_assert_int_eq(rig_settle(&r, r.client, 0, 3, SETTLE_ACK), OK);
+    ck_assert_uint_eq(core_unacked_oldest(r.core, r.client), 0);
+    core_cancel(r.core, r.client, own, r.now_ms);
+}
+END_TEST
+
 START_TEST(get_gives_one_message_or_says_that_there_is_none)
 {
     const char *why;
@@ -385,6 +406,63 @@ START_TEST(a_get_ends_with_its_client_or_its_queue)
 }
 END_TEST
 
+START_TEST(a_get_that_waits_for_a_commit_ends_with_its_queue)
+{
+    uint64_t count;
+    const char *why;
+
+    put_many("q", 1);
+    rig_run(&r);
+    r.hold_commits = true;
+    ck_assert_int_eq(core_get(r.core, r.client, BYTES("q"), false, 5, &why), OK);
+    rig_turn(&r); /* that the queue is consumed goes to disk first */
+    ck_assert_uint_eq(r.count, 0);
+    ck_assert_int_eq(core_queue_delete(r.core, r.client, BYTES("q"), false, false, &count, &why),
+                     OK);
+    rig_turn(&r);
+    ck_assert_uint_eq(rig_count(&r, EFFECT_GET_EMPTY), 1);
+    ck_assert_uint_eq(r.effect[0].e.handle, 5);
+    rig_commit(&r);
+    r.hold_commits = false;
+    rig_run(&r);
+    ck_assert_uint_eq(r.count, 1);
+}
+END_TEST
+
+START_TEST(a_get_ends_when_a_sibling_deletes_its_exclusive_queue)
+{
+    struct queue_spec s = { .name = BYTES("mine"), .exclusive = true, .auto_delete = true };
+    client_id connection = rig_client(&r), one = rig_join(&r, connection);
+    struct queue_info info;
+    uint64_t count;
+
+    ck_assert_int_eq(core_queue_declare(r.core, one, &s, &info, NULL, r.now_ms), OK);
+    ck_assert_int_eq(core_get(r.core, one, s.name, false, 5, NULL), OK);
+    ck_assert_int_eq(core_queue_delete(r.core, connection, s.name, false, false, &count, NULL), OK);
+    rig_turn(&r);
+    ck_assert_uint_eq(rig_count(&r, EFFECT_GET_EMPTY), 1);
+    core_client_close(r.core, one, r.now_ms);
+    core_client_close(r.core, connection, r.now_ms);
+    rig_run(&r);
+    ck_assert_uint_eq(r.count, 1);
+}
+END_TEST
+
+START_TEST(a_get_is_answered_though_its_client_has_no_room)
+{
+    put_many("q", 1);
+    core_client_room(r.core, r.client, 0);
+    rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q", .handle = 1 });
+    ck_assert_int_eq(core_get(r.core, r.client, BYTES("q"), false, 5, NULL), OK);
+    rig_run(&r);
+    ck_assert_uint_eq(given_to(1), 0);
+    ck_assert_uint_eq(given_to(5), 1);
+    ck_assert_int_eq(core_get(r.core, r.client, BYTES("q"), false, 6, NULL), OK);
+    rig_run(&r);
+    ck_assert_uint_eq(rig_count(&r, EFFECT_GET_EMPTY), 1);
+}
+END_TEST
+
 START_TEST(too_many_consumers_are_refused)
 {
     struct core_options o = rig_options();
@@ -427,9 +505,13 @@ Suite *consumer_suite(void)
     tcase_add_test(t, settling_upto_a_tag_takes_all_before_it);
     tcase_add_test(t, an_unknown_tag_is_told);
     tcase_add_test(t, a_tag_is_found_by_the_place_of_its_message);
+    tcase_add_test(t, the_oldest_unacked_delivery_of_the_shared_ledger_is_told);
     tcase_add_test(t, get_gives_one_message_or_says_that_there_is_none);
     tcase_add_test(t, get_waits_for_a_message_that_is_on_disk);
     tcase_add_test(t, a_get_ends_with_its_client_or_its_queue);
+    tcase_add_test(t, a_get_that_waits_for_a_commit_ends_with_its_queue);
+    tcase_add_test(t, a_get_ends_when_a_sibling_deletes_its_exclusive_queue);
+    tcase_add_test(t, a_get_is_answered_though_its_client_has_no_room);
     tcase_add_test(t, too_many_consumers_are_refused);
     suite_add_tcase(s, t);
     return s;

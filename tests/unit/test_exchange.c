@@ -5,13 +5,31 @@
 #include "proto/table.h"
 #include "tests/unit/topology_fixture.h"
 
-static enum err declare_with(const char *name, const struct buf *arguments)
+static enum err declare_as(const char *name, const char *type, const struct buf *arguments)
 {
     struct exchange_spec s = { .name = bytes_str(name),
-                               .type = BYTES("direct"),
+                               .type = bytes_str(type),
                                .arguments = buf_view(arguments) };
 
     return core_exchange_declare(topology, topology_client, &s, &topology_why);
+}
+
+static enum err declare_with(const char *name, const struct buf *arguments)
+{
+    return declare_as(name, "direct", arguments);
+}
+
+/* x-delayed-type as text; NULL: without it. */
+static enum err declare_delayed(const char *name, const char *kind)
+{
+    struct buf table = { 0 };
+    enum err e;
+
+    if (kind)
+        table_put_str(&table, BYTES("x-delayed-type"), bytes_str(kind));
+    e = declare_as(name, "x-delayed-message", &table);
+    buf_fini(&table);
+    return e;
 }
 
 static enum err declare_passive(const char *name)
@@ -150,6 +168,71 @@ START_TEST(what_cannot_be_an_exchange_is_invalid)
 }
 END_TEST
 
+START_TEST(a_delayed_exchange_needs_the_type_that_it_routes_by)
+{
+    static const char *const kinds[] = { "direct", "fanout", "topic", "headers" };
+    static const char *const wrong[] = { NULL, "", "magic", "x-delayed-message" };
+
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(ERR_INVALID, declare_delayed("x", wrong[i]));
+        ck_assert_ptr_nonnull(strstr(topology_why, "x-delayed-type"));
+        ck_assert_ptr_null(topology_exchange("x"));
+    }
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(OK, declare_delayed(kinds[i], kinds[i]));
+        ck_assert(topology_exchange(kinds[i])->delayed);
+        ck_assert_int_eq(topology_exchange(kinds[i])->type, (int)i);
+    }
+}
+END_TEST
+
+START_TEST(a_delayed_type_that_is_no_string_is_invalid)
+{
+    struct buf table = { 0 };
+
+    table_put_int(&table, BYTES("x-delayed-type"), 1);
+    ck_assert_int_eq(ERR_INVALID, declare_as("x", "x-delayed-message", &table));
+    ck_assert_ptr_nonnull(strstr(topology_why, "x-delayed-type"));
+    buf_fini(&table);
+}
+END_TEST
+
+START_TEST(a_delayed_exchange_is_another_than_a_plain_one)
+{
+    ck_assert_int_eq(OK, declare_delayed("late", "topic"));
+    ck_assert_int_eq(OK, declare_delayed("late", "topic"));
+    ck_assert_int_eq(ERR_EXISTS, declare_delayed("late", "direct"));
+    ck_assert_int_eq(ERR_EXISTS, topology_declare("late", "topic", ""));
+    ck_assert_ptr_nonnull(strstr(topology_why, "type"));
+    ck_assert_int_eq(OK, topology_declare("now", "topic", ""));
+    ck_assert_int_eq(ERR_EXISTS, declare_delayed("now", "topic"));
+}
+END_TEST
+
+START_TEST(a_delayed_exchange_is_stored_and_recovered_as_one)
+{
+    struct buf table = { 0 };
+    struct exchange_spec s = { .name = BYTES("x"),
+                               .type = BYTES("x-delayed-message"),
+                               .durable = true };
+    struct def_exchange row;
+
+    table_put_str(&table, BYTES("x-delayed-type"), BYTES("topic"));
+    s.arguments = buf_view(&table);
+    ck_assert_int_eq(OK, core_exchange_declare(topology, topology_client, &s, &topology_why));
+    ck_assert_ptr_nonnull(topology_op(OP_EXCHANGE_PUT));
+    row = topology_op(OP_EXCHANGE_PUT)->exchange;
+    ck_assert(bytes_eq(row.type, BYTES("x-delayed-message")));
+    row.id += 1;
+    row.name = BYTES("again");
+    exchange_recover(topology, &row);
+    ck_assert_ptr_nonnull(topology_exchange("again"));
+    ck_assert(topology_exchange("again")->delayed);
+    ck_assert_int_eq(topology_exchange("again")->type, EXCHANGE_TOPIC);
+    buf_fini(&table);
+}
+END_TEST
+
 START_TEST(a_name_with_a_nul_is_invalid)
 {
     struct exchange_spec s = { .name = BYTES("a\0b"), .type = BYTES("direct") };
@@ -221,6 +304,40 @@ START_TEST(inbound_bindings_do_not_keep_an_exchange)
     ck_assert_int_eq(OK, topology_bind("amq.direct", "k", ">x"));
     ck_assert_int_eq(OK, topology_delete("x", true));
     ck_assert_uint_eq(0, topology->binding_count);
+}
+END_TEST
+
+static enum publish_result publish_to_exchange(const char *exchange)
+{
+    struct publish p = { .m.exchange = bytes_str(exchange), .m.routing_key = BYTES("k") };
+
+    return core_publish(topology, topology_client, &p, &topology_why, 2000);
+}
+
+START_TEST(an_internal_exchange_takes_messages_from_exchanges_alone)
+{
+    struct queue *q = topology_queue("q", false);
+
+    ck_assert_int_eq(OK, topology_declare("in", "fanout", "i"));
+    ck_assert_int_eq(OK, topology_declare("out", "fanout", ""));
+    ck_assert_int_eq(OK, topology_bind("in", "", "q"));
+    ck_assert_int_eq(OK, topology_bind("out", "", ">in"));
+    ck_assert_int_eq(PUBLISH_FORBIDDEN, publish_to_exchange("in"));
+    ck_assert_str_eq("the exchange is internal", topology_why);
+    ck_assert_uint_eq(0, q->ready);
+    ck_assert_int_eq(PUBLISH_ROUTED, publish_to_exchange("out"));
+    ck_assert_uint_eq(1, q->ready);
+}
+END_TEST
+
+START_TEST(a_delayed_message_is_no_way_into_an_internal_exchange)
+{
+    struct publish p = { .m.exchange = BYTES("in"), .delay_ms = 5 };
+
+    ck_assert_int_eq(OK, topology_declare("in", "fanout", "i"));
+    ck_assert_int_eq(PUBLISH_FORBIDDEN,
+                     core_publish(topology, topology_client, &p, &topology_why, 2000));
+    ck_assert_ptr_null(topology_vhost->delay);
 }
 END_TEST
 
@@ -324,11 +441,17 @@ Suite *exchange_suite(void)
     tcase_add_test(t, a_declaration_with_other_properties_names_the_property);
     tcase_add_test(t, alternate_exchange_is_compared_and_other_arguments_are_not);
     tcase_add_test(t, what_cannot_be_an_exchange_is_invalid);
+    tcase_add_test(t, a_delayed_exchange_needs_the_type_that_it_routes_by);
+    tcase_add_test(t, a_delayed_type_that_is_no_string_is_invalid);
+    tcase_add_test(t, a_delayed_exchange_is_another_than_a_plain_one);
+    tcase_add_test(t, a_delayed_exchange_is_stored_and_recovered_as_one);
     tcase_add_test(t, a_name_with_a_nul_is_invalid);
     tcase_add_test(t, only_durable_exchanges_are_stored);
     tcase_add_test(t, the_limit_of_exchanges_is_kept_and_room_comes_back);
     tcase_add_test(t, delete_of_what_is_missing_or_in_use_is_told_apart);
     tcase_add_test(t, inbound_bindings_do_not_keep_an_exchange);
+    tcase_add_test(t, an_internal_exchange_takes_messages_from_exchanges_alone);
+    tcase_add_test(t, a_delayed_message_is_no_way_into_an_internal_exchange);
     tcase_add_test(t, a_deleted_exchange_takes_its_bindings_and_their_rows_along);
     tcase_add_test(t, auto_delete_waits_for_a_first_binding_and_ends_with_the_last);
     tcase_add_test(t, auto_delete_runs_up_a_chain_of_exchanges);

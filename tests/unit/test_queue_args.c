@@ -132,7 +132,7 @@ START_TEST(words_must_be_whole)
         { "x-overflow", "reject-publish", OK },
         { "x-queue-type", "classic", OK },
         { "x-queue-type", "quorum", OK },
-        { "x-queue-type", "stream", OK },
+        { "x-queue-type", "stream", ERR_INVALID },
         { "x-queue-type", "class", ERR_INVALID },
         { "x-queue-type", "", ERR_INVALID },
         { "x-queue-type", "classic quorum", ERR_INVALID },
@@ -151,6 +151,23 @@ START_TEST(a_dead_letter_key_needs_its_exchange)
     ck_assert_int_eq(ERR_INVALID, parse());
     ck_assert_ptr_nonnull(strstr(why, "x-dead-letter-routing-key"));
     put_str("x-dead-letter-exchange", "dlx");
+    ck_assert_int_eq(OK, parse());
+}
+END_TEST
+
+START_TEST(a_stream_is_refused_by_what_it_is)
+{
+    put_str("x-queue-type", "stream");
+    ck_assert_int_eq(ERR_INVALID, parse());
+    ck_assert_str_eq("x-queue-type stream is not offered: queues here are not streams", why);
+    table.n = 0;
+    put_str("x-queue-type", "streams");
+    ck_assert_int_eq(ERR_INVALID, parse());
+    ck_assert_str_eq("x-queue-type must be classic or quorum", why);
+    table.n = 0;
+    put_str("x-max-age", "7D");
+    put_int("x-stream-max-segment-size-bytes", 1000);
+    put_int("x-stream-filter-size-bytes", 16);
     ck_assert_int_eq(OK, parse());
 }
 END_TEST
@@ -268,6 +285,7 @@ Suite *queue_args_suite(void)
     tcase_add_test(t, values_of_another_type_are_refused_by_name);
     tcase_add_loop_test(t, words_must_be_whole, 0, 11);
     tcase_add_test(t, a_dead_letter_key_needs_its_exchange);
+    tcase_add_test(t, a_stream_is_refused_by_what_it_is);
     tcase_add_test(t, a_delivery_limit_of_minus_one_is_none);
     tcase_add_test(t, unknown_arguments_are_kept_and_told);
     tcase_add_test(t, a_refused_table_leaves_the_result_alone);

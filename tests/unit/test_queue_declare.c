@@ -101,6 +101,122 @@ START_TEST(an_exclusive_queue_is_locked_to_others_and_goes_with_its_client)
 }
 END_TEST
 
+/* What the client gets when it declares, consumes, gets from, purges and binds "q". */
+static void uses_q(client_id id, enum err expected)
+{
+    struct queue_spec s = { .name = BYTES("q"), .exclusive = true };
+    struct binding_spec b = { .exchange = BYTES("amq.direct"), .target = BYTES("q") };
+    struct queue_info info;
+    uint64_t count;
+    consumer_id k;
+
+    ck_assert_int_eq(core_queue_declare(r.core, id, &s, &info, NULL, r.now_ms), expected);
+    ck_assert_int_eq(core_bind(r.core, id, &b, NULL), expected);
+    ck_assert_int_eq(core_get(r.core, id, s.name, true, 1, NULL), expected);
+    ck_assert_int_eq(core_queue_purge(r.core, id, s.name, &count, NULL), expected);
+    ck_assert_int_eq(core_consume(r.core, id, &(struct consume){ .queue = s.name }, &k, NULL),
+                     expected);
+    rig_run(&r);
+}
+
+START_TEST(an_exclusive_queue_is_of_the_connection_and_used_by_all_its_clients)
+{
+    client_id connection = rig_client(&r), other = rig_client(&r);
+    client_id one = rig_join(&r, connection), two = rig_join(&r, connection);
+    client_id stranger = rig_join(&r, other);
+    struct queue_spec s = { .name = BYTES("q"), .exclusive = true };
+    struct queue_info info;
+    uint64_t count;
+
+    ck_assert_int_eq(core_queue_declare(r.core, one, &s, &info, NULL, r.now_ms), OK);
+    uses_q(one, OK);
+    uses_q(two, OK);
+    uses_q(connection, OK);
+    uses_q(other, ERR_LOCKED);
+    uses_q(stranger, ERR_LOCKED);
+    ck_assert_int_eq(core_queue_delete(r.core, stranger, s.name, false, false, &count, NULL),
+                     ERR_LOCKED);
+    ck_assert_int_eq(core_queue_delete(r.core, two, s.name, false, false, &count, NULL), OK);
+    rig_run(&r);
+    ck_assert_uint_eq(rig_stats(&r).queues, 0);
+}
+END_TEST
+
+START_TEST(an_exclusive_queue_outlives_its_declarer_and_goes_with_the_connection)
+{
+    client_id connection = rig_client(&r);
+    client_id one = rig_join(&r, connection), two = rig_join(&r, connection);
+    struct queue_spec s = { .name = BYTES("q"), .exclusive = true };
+    struct queue_info info;
+
+    ck_assert_int_eq(core_queue_declare(r.core, one, &s, &info, NULL, r.now_ms), OK);
+    rig_put_each(&r, "q", "ab");
+    core_client_close(r.core, one, r.now_ms);
+    rig_run(&r);
+    ck_assert_uint_eq(rig_stats(&r).queues, 1);
+    rig_consume(&r, two, &(struct rig_consume){ .queue = "q" });
+    rig_run(&r);
+    ck_assert_str_eq(rig_texts(&r, &text), "a b");
+    core_client_close(r.core, two, r.now_ms);
+    core_client_close(r.core, connection, r.now_ms);
+    rig_run(&r);
+    ck_assert_uint_eq(rig_stats(&r).queues, 0);
+    ck_assert_uint_eq(rig_stats(&r).batches, 0);
+}
+END_TEST
+
+START_TEST(a_queue_may_be_looked_at_by_those_it_is_locked_to)
+{
+    client_id second = rig_client(&r);
+    struct queue_spec s = { .name = BYTES("q"), .exclusive = true };
+    struct queue_info info;
+
+    ck_assert(!core_queue_look(r.core, r.client, BYTES("q"), &info));
+    ck_assert_int_eq(core_queue_declare(r.core, second, &s, &info, NULL, r.now_ms), OK);
+    rig_put_each(&r, "q", "abc");
+    rig_consume(&r, second, &(struct rig_consume){ .queue = "q", .prefetch = 1 });
+    rig_run(&r);
+    info = (struct queue_info){ 0 };
+    ck_assert(core_queue_look(r.core, r.client, BYTES("q"), &info));
+    ck_assert(bytes_eq(info.name, BYTES("q")));
+    ck_assert_uint_eq(info.ready, 2);
+    ck_assert_uint_eq(info.unacked, 1);
+    ck_assert_uint_eq(info.consumers, 1);
+}
+END_TEST
+
+START_TEST(a_queue_of_another_vhost_is_not_looked_at)
+{
+    struct queue_info info;
+
+    rig_queue(&r, "q", NULL);
+    ck_assert_int_eq(core_vhost_add(r.core, BYTES("two")), OK);
+    client_id there = core_client_open(r.core, core_vhost_find(r.core, BYTES("two")), &info);
+    ck_assert(!core_queue_look(r.core, there, BYTES("q"), &info));
+    ck_assert(core_queue_look(r.core, r.client, BYTES("q"), &info));
+}
+END_TEST
+
+START_TEST(names_beginning_with_amq_are_for_the_broker_to_give)
+{
+    struct queue_spec s = { .name = BYTES("amq.q") };
+    struct queue_info info;
+    const char *why = NULL;
+
+    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), ERR_REFUSED);
+    ck_assert_ptr_nonnull(why);
+    s.passive = true;
+    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms),
+                     ERR_NOT_FOUND);
+    s = (struct queue_spec){ .prefix = BYTES("amq.gen-") };
+    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), OK);
+    s = (struct queue_spec){ .name = info.name };
+    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), OK);
+    s.passive = true;
+    ck_assert_int_eq(core_queue_declare(r.core, r.client, &s, &info, &why, r.now_ms), OK);
+}
+END_TEST
+
 START_TEST(an_auto_delete_queue_goes_with_its_last_consumer)
 {
     struct queue_spec s = { .name = BYTES("q"), .durable = true, .auto_delete = true };
@@ -177,6 +293,11 @@ Suite *queue_declare_suite(void)
     tcase_add_test(t, a_queue_is_declared_again_only_as_it_is);
     tcase_add_test(t, a_queue_without_a_name_gets_one_of_its_own);
     tcase_add_test(t, an_exclusive_queue_is_locked_to_others_and_goes_with_its_client);
+    tcase_add_test(t, an_exclusive_queue_is_of_the_connection_and_used_by_all_its_clients);
+    tcase_add_test(t, an_exclusive_queue_outlives_its_declarer_and_goes_with_the_connection);
+    tcase_add_test(t, a_queue_may_be_looked_at_by_those_it_is_locked_to);
+    tcase_add_test(t, a_queue_of_another_vhost_is_not_looked_at);
+    tcase_add_test(t, names_beginning_with_amq_are_for_the_broker_to_give);
     tcase_add_test(t, an_auto_delete_queue_goes_with_its_last_consumer);
     tcase_add_test(t, an_unused_queue_expires);
     tcase_add_test(t, expiry_of_a_queue_counts_from_the_start_after_a_crash);

@@ -169,6 +169,26 @@ START_TEST(missing_and_wrong_destinations_are_errors)
 }
 END_TEST
 
+START_TEST(an_internal_exchange_is_refused_in_and_out_of_a_transaction)
+{
+    struct exchange_spec s = { .name = BYTES("in"), .type = BYTES("fanout"), .internal = true };
+    uint64_t vhost = core_vhost_find(w.core, BYTES("/"));
+    client_id client = core_client_open(w.core, vhost, &w);
+
+    ck_assert_int_eq((int)core_exchange_declare(w.core, client, &s, NULL), OK);
+    core_client_close(w.core, client, w.env.now_ms);
+    wire_peer(&w, 1, "1.2");
+    has(wire_ask(&w, 1, "SEND\ndestination:/exchange/in/k\nreceipt:r\n\n"),
+        "the exchange is internal; nothing was stored");
+    wire_hang_up(&w, 1);
+    wire_peer(&w, 1, "1.2");
+    wire_say(&w, 1, "BEGIN\ntransaction:t\n\n");
+    wire_say(&w, 1, "SEND\ndestination:/exchange/in/k\ntransaction:t\n\n");
+    has(wire_ask(&w, 1, "COMMIT\ntransaction:t\nreceipt:r\n\n"),
+        "the exchange is internal; nothing of it was done");
+}
+END_TEST
+
 START_TEST(a_queue_is_there_before_any_consumer)
 {
     wire_say(&w, 0, "SEND\ndestination:/queue/q\n\nkept");
@@ -378,6 +398,7 @@ Suite *stomp_send_suite(void)
     tcase_add_test(t, persistent_false_is_transient);
     tcase_add_test(t, wrong_values_are_errors);
     tcase_add_test(t, missing_and_wrong_destinations_are_errors);
+    tcase_add_test(t, an_internal_exchange_is_refused_in_and_out_of_a_transaction);
     tcase_add_test(t, a_queue_is_there_before_any_consumer);
     tcase_add_test(t, a_queue_that_went_is_made_again);
     tcase_add_test(t, a_topic_that_nobody_hears_is_no_fault);

@@ -226,12 +226,28 @@ START_TEST(one_unknown_exchange_refuses_all)
 }
 END_TEST
 
-START_TEST(an_unroutable_message_of_it_is_returned_and_the_rest_done)
+START_TEST(one_internal_exchange_refuses_all)
+{
+    struct exchange_spec s = { .name = BYTES("in"), .type = BYTES("fanout"), .internal = true };
+    struct tx *t = core_tx_begin(r.core, r.client);
+
+    ck_assert_int_eq(core_exchange_declare(r.core, r.client, &s, NULL), OK);
+    rig_bind(&r, "in", "", "w");
+    stage(t, "q", "a");
+    ck_assert(rig_stage(&r, t, &(struct rig_message){ .exchange = "in", .body = "b" }));
+    ck_assert_int_eq(commit(&t), PUBLISH_FORBIDDEN);
+    rig_run(&r);
+    ck_assert_uint_eq(rig_info(&r, "q").ready + rig_info(&r, "w").ready, 0);
+}
+END_TEST
+
+START_TEST(a_mandatory_message_that_no_queue_takes_is_returned_and_the_rest_done)
 {
     struct tx *t = core_tx_begin(r.core, r.client);
 
     stage(t, "q", "a");
-    stage(t, "nowhere", "lost");
+    ck_assert(rig_stage(
+        &r, t, &(struct rig_message){ .key = "nowhere", .body = "lost", .mandatory = true }));
     ck_assert_int_eq(commit(&t), PUBLISH_UNROUTED);
     (void)core_confirm(r.core, r.client, false);
     rig_run(&r);
@@ -241,6 +257,28 @@ START_TEST(an_unroutable_message_of_it_is_returned_and_the_rest_done)
     ck_assert_str_eq(e->text, "lost");
     ck_assert(bytes_eq(e->m.routing_key, BYTES("nowhere")));
     ck_assert_ptr_nonnull(rig_next(&r, EFFECT_CONFIRM)); /* after the return */
+}
+END_TEST
+
+START_TEST(what_is_not_mandatory_is_not_returned)
+{
+    struct tx *t = core_tx_begin(r.core, r.client);
+
+    stage(t, "nowhere", "lost");
+    ck_assert_int_eq(commit(&t), PUBLISH_UNROUTED);
+    rig_run(&r);
+    ck_assert_uint_eq(rig_count(&r, EFFECT_RETURN), 0);
+
+    t = core_tx_begin(r.core, r.client);
+    stage(t, "nowhere", "lost");
+    ck_assert(
+        rig_stage(&r, t, &(struct rig_message){ .key = "q", .body = "a", .mandatory = true }));
+    ck_assert(rig_stage(
+        &r, t, &(struct rig_message){ .key = "nowhere", .body = "back", .mandatory = true }));
+    ck_assert_int_eq(commit(&t), PUBLISH_UNROUTED);
+    rig_run(&r);
+    ck_assert_uint_eq(rig_count(&r, EFFECT_RETURN), 1);
+    ck_assert_str_eq(rig_next(&r, EFFECT_RETURN)->text, "back");
 }
 END_TEST
 
@@ -312,7 +350,9 @@ Suite *tx_suite(void)
     tcase_add_test(t, one_refused_message_refuses_all);
     tcase_add_test(t, a_refused_transaction_dead_letters_nothing);
     tcase_add_test(t, one_unknown_exchange_refuses_all);
-    tcase_add_test(t, an_unroutable_message_of_it_is_returned_and_the_rest_done);
+    tcase_add_test(t, one_internal_exchange_refuses_all);
+    tcase_add_test(t, a_mandatory_message_that_no_queue_takes_is_returned_and_the_rest_done);
+    tcase_add_test(t, what_is_not_mandatory_is_not_returned);
     tcase_add_test(t, a_transaction_that_is_too_large_says_so);
     tcase_add_test(t, its_confirm_waits_for_its_commit);
     tcase_add_test(t, delayed_and_expiring_messages_keep_their_times);

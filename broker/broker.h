@@ -15,6 +15,8 @@
 
 enum broker_state { BROKER_RUNNING, BROKER_DRAINING, BROKER_ENDING, BROKER_ENDED };
 
+enum { BROKER_LISTENERS = 3 };
+
 struct broker {
     int argc; /* read again on SIGHUP */
     char **argv;
@@ -26,7 +28,7 @@ struct broker {
     struct auth *auth;
     struct session_env env;
     struct net *net;
-    struct listener *stomp;
+    struct listener *listener[BROKER_LISTENERS];
     struct event on_store, on_auth, on_signal, timer, watchdog;
     bool has_events;
     int signal_fd;
@@ -53,6 +55,8 @@ void broker_fini(struct broker *b);
 void broker_turn_end(struct broker *b);
 void broker_take_done(struct broker *b); /* what the storage threads have finished */
 void broker_flush(struct broker *b);     /* waits until everything so far is on disk */
+
+void broker_close_listeners(struct broker *b);
 
 /* Hands settings that may change while running to those who use them. */
 void broker_use_settings(struct broker *b);

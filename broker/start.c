@@ -165,6 +165,11 @@ void broker_use_settings(struct broker *b)
                                           .headers = (unsigned)s->stomp_max_headers,
                                           .body_bytes = s->max_message,
                                           .inline_bytes = STOMP_INLINE };
+    b->env.amqp = (struct amqp_limits){ .frame_bytes = (uint32_t)s->amqp_frame,
+                                        .channels = (uint16_t)s->amqp_channels,
+                                        .heartbeat_s = (uint16_t)(s->amqp_heartbeat / 1000),
+                                        .consumer_timeout_ms = s->amqp_consumer_timeout };
+    b->env.message_bytes = s->max_message;
     if (b->net)
         net_set_connections(b->net, (uint32_t)s->max_connections);
 }
@@ -266,20 +271,40 @@ static void warn_of_guest(const struct broker *b, const struct address *a)
 
 static enum err open_listeners(struct broker *b)
 {
-    const struct address *a = &b->settings.stomp_address;
-    struct listener_options o = {
-        .net = b->net,
-        .protocol = "stomp",
-        .address = (const struct sockaddr *)&a->sa,
-        .address_len = a->len,
-        .open = stomp_session_open,
-        .refusal = BYTES("ERROR\nmessage:too many connections\ncontent-length:0\n\n\0"),
+    const struct {
+        const char *protocol;
+        const struct address *address;
+        session_open_fn *open;
+        struct bytes refusal; /* what one too many is told */
+    } all[BROKER_LISTENERS] = {
+        { "stomp", &b->settings.stomp_address, stomp_session_open,
+          BYTES("ERROR\nmessage:too many connections\ncontent-length:0\n\n\0") },
+        { "amqp", &b->settings.amqp_address, amqp_session_open, { NULL, 0 } },
+        { "any", &b->settings.any_address, detect_session_open, { NULL, 0 } },
     };
+    enum err e = OK;
 
-    if (a->off)
-        return OK;
-    warn_of_guest(b, a);
-    return listener_open(&o, &b->stomp);
+    for (size_t i = 0; e == OK && i < BROKER_LISTENERS; i++) {
+        const struct address *a = all[i].address;
+        struct listener_options o = { .net = b->net,
+                                      .protocol = all[i].protocol,
+                                      .address = (const struct sockaddr *)&a->sa,
+                                      .address_len = a->len,
+                                      .open = all[i].open,
+                                      .refusal = all[i].refusal };
+
+        if (a->off)
+            continue;
+        warn_of_guest(b, a);
+        e = listener_open(&o, &b->listener[i]);
+    }
+    return e;
+}
+
+void broker_close_listeners(struct broker *b)
+{
+    for (size_t i = 0; i < BROKER_LISTENERS; i++)
+        listener_close(&b->listener[i]);
 }
 
 static enum err make_net(struct broker *b)
@@ -345,7 +370,7 @@ int broker_start(struct broker *b, uint64_t started_ns)
 
 void broker_fini(struct broker *b)
 {
-    listener_close(&b->stomp);
+    broker_close_listeners(b);
     net_free(&b->net); /* its sessions still call the core */
     auth_free(&b->auth);
     if (b->store)

@@ -12,7 +12,7 @@ void broker_stop(struct broker *b)
 {
     log_info("broker.stopping", "connections=%u", net_open(b->net));
     notify_send("STOPPING=1");
-    listener_close(&b->stomp);
+    broker_close_listeners(b);
     net_stop_reading(b->net);
     b->state = BROKER_DRAINING;
     b->stop_at_ms = b->env.now_mono_ms + b->settings.shutdown_timeout;

@@ -7,6 +7,8 @@ static const struct flag {
 } flags[] = {
     { "--data", "data", "DIR", "directory that holds everything on disk" },
     { "--stomp", "stomp.address", "ADDR:PORT|off", "where STOMP clients connect" },
+    { "--amqp", "amqp.address", "ADDR:PORT|off", "where AMQP 0-9-1 clients connect" },
+    { "--any", "any.address", "ADDR:PORT|off", "where clients of any protocol connect" },
 };
 
 static const struct {

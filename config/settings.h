@@ -17,6 +17,10 @@
       "directory that holds everything on disk")                                                   \
     X(ADDRESS, stomp_address, "stomp.address", "127.0.0.1:61613", 0, 0, AT_START, NULL,            \
       "where STOMP clients connect: ADDR:PORT, [IPV6]:PORT, unix:PATH or off")                     \
+    X(ADDRESS, amqp_address, "amqp.address", "127.0.0.1:5672", 0, 0, AT_START, NULL,               \
+      "where AMQP 0-9-1 clients connect")                                                          \
+    X(ADDRESS, any_address, "any.address", "off", 0, 0, AT_START, NULL,                            \
+      "one address for all protocols, told apart by their first bytes")                            \
     X(ENUM, log_level, "log.level", "info", 0, 3, ON_RELOAD, "debug|info|warn|error",              \
       "least level that is logged")                                                                \
     X(BOOL, log_json, "log.json", "false", 0, 1, ON_RELOAD, NULL,                                  \
@@ -56,6 +60,14 @@
       "command and headers of one frame")                                                          \
     X(COUNT, stomp_max_headers, "stomp.max_headers", "128", 8, 256, ON_RELOAD, NULL,               \
       "headers of one frame")                                                                      \
+    X(COUNT, amqp_channels, "amqp.channel_max", "2047", 1, 65535, ON_RELOAD, NULL,                 \
+      "channels of one connection")                                                                \
+    X(BYTES, amqp_frame, "amqp.frame_max", "128k", 8 << 10, 1 << 20, ON_RELOAD, NULL,              \
+      "largest frame")                                                                             \
+    X(MS, amqp_heartbeat, "amqp.heartbeat", "60s", 0, 3600000, ON_RELOAD, NULL,                    \
+      "heartbeat interval that is proposed to clients; 0: none")                                   \
+    X(MS, amqp_consumer_timeout, "amqp.consumer_timeout", "30m", 0, 2592000000, ON_RELOAD, NULL,   \
+      "a delivery unacknowledged for longer closes its channel; 0: never")                         \
     X(BYTES, storage_checkpoint, "storage.checkpoint", "32m", 1 << 20, 1ULL << 30, AT_START, NULL, \
       "size of the write-ahead log that wakes the checkpoint")                                     \
     X(BYTES, storage_cache, "storage.cache", "2m", 1 << 20, 1ULL << 34, AT_START, NULL,            \

@@ -67,16 +67,30 @@ static void take_spare(struct net *n, struct buf *out)
         *out = n->spare[--n->spare_count];
 }
 
+/* The session has found out who should be in its place. */
+static void replace_session(struct conn *c)
+{
+    struct session *old = c->session, *s = old->become(old->env, old->loopback);
+
+    s->conn = c;
+    session_untouch(old);
+    old->ops->close(&old);
+    c->session = s;
+}
+
 /* Hands bytes to the session; returns how many it used up. */
 static size_t input(struct conn *c, uint8_t *p, size_t n)
 {
-    struct session *s = c->session;
+    take_spare(c->net, &c->session->out);
+    size_t used = c->session->ops->input(c->session, p, n);
 
-    take_spare(c->net, &s->out);
-    size_t used = s->ops->input(s, p, n);
+    if (c->session->become) {
+        replace_session(c);
+        used = c->session->ops->input(c->session, p, n);
+    }
     CHECK(used <= n);
-    session_touch(s);
-    return s->ending ? n : used;
+    session_touch(c->session);
+    return c->session->ending ? n : used;
 }
 
 static void after_input(struct conn *c)

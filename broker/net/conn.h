@@ -56,8 +56,6 @@ struct net {
     uint8_t block[NET_READ_BYTES];
 };
 
-typedef struct session *session_open_fn(struct session_env *env, bool loopback);
-
 /* Takes the socket, which is non-blocking. */
 void conn_open(struct net *n, int fd, bool loopback, session_open_fn *open);
 

@@ -60,13 +60,14 @@ void session_run_effects(struct session_env *env)
     for (size_t i = 0; i < count; i++) {
         /* Asked again each time: an adapter may call the core and so add effects. */
         const struct effect *e = core_effects(env->core, &count) + i;
-        struct session *s = core_client_owner(env->core, e->client);
+        struct session_port *port = core_client_owner(env->core, e->client);
 
-        if (!s)
+        if (!port)
             continue;
+        struct session *s = port->session;
         if (s->out.cap == 0)
             (void)buf_reserve(&s->out, OUT_FIRST_BYTES);
-        s->ops->effect(s, e);
+        s->ops->effect(s, port, e);
         session_touch(s);
     }
 }

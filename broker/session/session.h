@@ -16,6 +16,19 @@
 struct auth;
 struct session;
 
+/* What an adapter gives to core_client_open as owner: it may have several clients on
+ * one connection (AMQP channels), each with a port of its own. */
+struct session_port {
+    struct session *session;
+};
+
+struct amqp_limits {
+    uint32_t frame_bytes; /* frame_max offered in connection.tune */
+    uint16_t channels;    /* channel_max */
+    uint16_t heartbeat_s;
+    uint64_t consumer_timeout_ms; /* a delivery unacked for longer closes its channel; 0: never */
+};
+
 /* What every session of the process shares.  Owner: the broker. */
 struct session_env {
     struct core *core;
@@ -28,9 +41,12 @@ struct session_env {
     uint32_t heart_beat_ms;  /* least interval that the server agrees to */
     uint32_t stomp_prefetch; /* default prefetch-count of a SUBSCRIBE with acks; 0: none */
     struct stomp_limits stomp;
+    struct amqp_limits amqp;
+    uint64_t message_bytes;            /* largest body */
     uint64_t next_session;             /* ids for logs and CONNECTED */
     struct session *touched;           /* sessions called this turn, by next_touched */
     struct stomp_shared *stomp_shared; /* the STOMP adapter's buffers while it has sessions */
+    struct amqp_shared *amqp_shared;   /* the same of the AMQP adapter */
     struct {
         uint64_t frames_in, frames_out, refused; /* refused: sessions closed for their faults */
     } count;
@@ -40,7 +56,7 @@ struct session_ops {
     const char *name; /* "stomp" */
     /* Decodes what it can; returns how many bytes it used.  in[] may be written to. */
     size_t (*input)(struct session *s, uint8_t *in, size_t n);
-    void (*effect)(struct session *s, const struct effect *e);
+    void (*effect)(struct session *s, struct session_port *to, const struct effect *e);
     /* The password check that this session asked for has ended. */
     void (*auth_done)(struct session *s, bool accepted);
     /* wake_at_ms has come: heart-beats, time-outs. */
@@ -55,15 +71,19 @@ struct session {
     const struct session_ops *ops;
     struct session_env *env;
     uint64_t id;
-    struct buf out;        /* to be written; the net layer drops what was sent */
-    struct heap_node wake; /* in env->wakes */
-    bool loopback;         /* the peer's address */
-    bool paused;           /* waits for a password check: do not feed input */
-    bool publisher;        /* has published: not read from under memory pressure */
-    bool ending;           /* write what is in `out`, then close (shutdown, linger) */
-    bool unread;           /* net: not read from just now; the peer's silence means nothing */
-    bool touched;          /* in env->touched: net writes its output at the turn's end */
+    struct session_port port; /* its own, for an adapter with one client a connection */
+    struct buf out;           /* to be written; the net layer drops what was sent */
+    struct heap_node wake;    /* in env->wakes */
+    bool loopback;            /* the peer's address */
+    bool paused;              /* waits for a password check: do not feed input */
+    bool publisher;           /* has published: not read from under memory pressure */
+    bool ending;              /* write what is in `out`, then close (shutdown, linger) */
+    bool unread;              /* net: not read from just now; the peer's silence means nothing */
+    bool touched;             /* in env->touched: net writes its output at the turn's end */
     struct session *next_touched;
+    /* Set by input: this session is to be replaced by one that `become` opens, which is
+     * fed the same bytes. */
+    struct session *(*become)(struct session_env *env, bool loopback);
     void *conn; /* the net layer's */
 };
 
@@ -84,10 +104,14 @@ void session_untouch(struct session *s);
 /* Runs the tick of every session whose time has come; returns the next wake-up. */
 uint64_t session_run_wakes(struct session_env *env);
 
-/* Hands every effect of the core to its session: the owner that an adapter gives
- * to core_client_open is its struct session. */
+/* Hands every effect of the core to its session. */
 void session_run_effects(struct session_env *env);
 
+typedef struct session *session_open_fn(struct session_env *env, bool loopback);
+
 struct session *stomp_session_open(struct session_env *env, bool loopback);
+struct session *amqp_session_open(struct session_env *env, bool loopback);
+/* Becomes one of the others once the first bytes have told which. */
+struct session *detect_session_open(struct session_env *env, bool loopback);
 
 #endif

@@ -101,7 +101,7 @@ static void welcome(struct stomp_session *s)
     struct session_env *env = s->s.env;
 
     s->state = STOMP_READY;
-    s->client = core_client_open(env->core, s->vhost_id, &s->s);
+    s->client = core_client_open(env->core, s->vhost_id, &s->s.port);
     put_connected(s);
     stomp_room(s);
     s->last_in_ms = s->last_out_ms = env->now_mono_ms;

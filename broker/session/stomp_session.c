@@ -284,10 +284,11 @@ static void on_cancelled(struct stomp_session *s, const struct effect *e)
                         "The queue of this subscription was deleted");
 }
 
-static void stomp_effect(struct session *base, const struct effect *e)
+static void stomp_effect(struct session *base, struct session_port *to, const struct effect *e)
 {
     struct stomp_session *s = self(base);
 
+    (void)to;
     switch (e->kind) {
     case EFFECT_DELIVER:
         stomp_message(s, e);
@@ -396,6 +397,7 @@ struct session *stomp_session_open(struct session_env *env, bool loopback)
     s->s.ops = &stomp_ops;
     s->s.env = env;
     s->s.id = ++env->next_session;
+    s->s.port.session = &s->s;
     s->s.loopback = loopback;
     s->last_in_ms = s->last_out_ms = env->now_mono_ms;
     if (env->login_ms)

@@ -133,7 +133,7 @@ class Lodge(Server):
     def command(self):
         sets = [f"--set={k}={v}" for k, v in self.options.get("settings", {}).items()]
         return [os.path.join(self.bin_dir, "lodged"), "--data", os.path.join(self.home, "data"),
-                "--stomp", f"127.0.0.1:{self.port}", *sets]
+                "--stomp", f"127.0.0.1:{self.port}", "--amqp", "off", *sets]
 
     def environment(self):
         return self.options.get("environment", {})

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proto/amqp.h"
 #include "storage/store.h"
 
 struct core_options wire_options(void)
@@ -44,6 +45,11 @@ void wire_open(struct stomp_wire *r, const struct core_options *o)
                    .headers = STOMP_HEADERS_MAX,
                    .body_bytes = 4 << 20,
                    .inline_bytes = 4096 },
+        .amqp = { .frame_bytes = 16 * 1024,
+                  .channels = 8,
+                  .heartbeat_s = 60,
+                  .consumer_timeout_ms = 1800000 },
+        .message_bytes = options.message_bytes,
     };
     core_recovered(r->core, r->env.now_ms);
     wire_settle(r);
@@ -118,7 +124,7 @@ static bool commit(struct stomp_wire *r)
     if (!c)
         return false;
     CHECK(engine_mem.commit(r->engine, c) == OK);
-    c->disk_free_bytes = UINT64_MAX;
+    c->disk_free_bytes = r->disk_full ? 0 : UINT64_MAX;
     core_committed(r->core, c);
     return true;
 }
@@ -164,6 +170,34 @@ void wire_peer(struct stomp_wire *r, unsigned i, const char *version)
         return;
     (void)snprintf(connect, sizeof connect, "CONNECT\naccept-version:%s\nhost:/\n\n", version);
     (void)wire_ask(r, i, connect);
+}
+
+void wire_amqp_peer(struct stomp_wire *r, unsigned i, uint16_t channels)
+{
+    struct buf hello = { 0 };
+
+    r->peer[i] = amqp_session_open(&r->env, true);
+    buf_put(&hello, amqp_protocol, AMQP_PROTOCOL_BYTES);
+    amqp_put_method(
+        &hello, 0,
+        &(struct amqp_args){ .id = AMQP_connection_start_ok,
+                             .connection_start_ok = { .mechanism = BYTES("PLAIN"),
+                                                      .response = BYTES("\0guest\0guest"),
+                                                      .locale = BYTES("en_US") } });
+    amqp_put_method(
+        &hello, 0,
+        &(struct amqp_args){ .id = AMQP_connection_tune_ok,
+                             .connection_tune_ok = { .frame_max = AMQP_FRAME_MIN_BYTES } });
+    amqp_put_method(&hello, 0,
+                    &(struct amqp_args){ .id = AMQP_connection_open,
+                                         .connection_open = { .virtual_host = BYTES("/") } });
+    for (uint16_t c = 1; c <= channels; c++)
+        amqp_put_method(&hello, c, &(struct amqp_args){ .id = AMQP_channel_open });
+    wire_bytes(r, i, buf_view(&hello));
+    buf_fini(&hello);
+    wire_settle(r);
+    CHECK(!r->peer[i]->ending);
+    (void)wire_hear(r, i);
 }
 
 const char *wire_hear(struct stomp_wire *r, unsigned i)

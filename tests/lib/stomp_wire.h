@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* stomp_wire.h - STOMP sessions over a real core and an engine in memory, without
+/* stomp_wire.h - STOMP and AMQP sessions over a real core and an engine in memory, without
  * sockets and threads.
  *
  * Commits land when the test says so.  Frames are written as text; the NUL at
@@ -19,6 +19,7 @@ struct stomp_wire {
     struct session *peer[WIRE_PEERS]; /* NULL: closed */
     struct buf left[WIRE_PEERS];      /* input that its session did not use yet */
     char *heard;                      /* of the last wire_hear */
+    bool disk_full;                   /* told with each commit */
 };
 
 /* NULL: with limits that tests do not meet by chance. */
@@ -28,6 +29,8 @@ void wire_close(struct stomp_wire *r);
 
 /* Opens connection `i` and, with a version, logs it in; what CONNECTED said is dropped. */
 void wire_peer(struct stomp_wire *r, unsigned i, const char *version);
+/* The same in AMQP: logged in, with channels 1 to `channels` open. */
+void wire_amqp_peer(struct stomp_wire *r, unsigned i, uint16_t channels);
 void wire_hang_up(struct stomp_wire *r, unsigned i);
 
 /* Hands bytes to a session, as the net layer would. */

@@ -296,13 +296,13 @@ static void observe(struct world *w)
     const struct effect *e = core_effects(w->env.core, &n);
 
     for (size_t i = 0; i < n; i++) {
-        struct session *s = core_client_owner(w->env.core, e[i].client);
+        struct session_port *port = core_client_owner(w->env.core, e[i].client);
         struct message m;
 
-        if (!s || e[i].kind != EFFECT_DELIVER)
+        if (!port || e[i].kind != EFFECT_DELIVER)
             continue;
         core_effect_message(w->env.core, &e[i], &m);
-        w->handed(w, s->conn, &e[i], &m);
+        w->handed(w, port->session->conn, &e[i], &m);
     }
 }
 

@@ -95,7 +95,8 @@ class Lodged:
             with open(path, "w", encoding="utf-8") as f:
                 json.dump(config, f)
             self.command += ["--config", path]
-        self.command += ["--data", self.data, "--stomp", f"127.0.0.1:{self.port}", *flags]
+        self.command += ["--data", self.data, "--stomp", f"127.0.0.1:{self.port}",
+                         "--amqp", "off", *flags]
 
     def start(self, wait=True):
         """Starts it, and waits until it listens.  Returns the seconds that took."""

@@ -42,7 +42,7 @@ def _():
 @case("two daemons never share a data directory")
 def _():
     with Lodged() as d:
-        again = lodged("--data", d.data, "--stomp", "off")
+        again = lodged("--data", d.data, "--stomp", "off", "--amqp", "off")
         equal(again.returncode, 75)
         assert f"pid={d.process.pid}" in again.stderr, again.stderr
         with d.client() as c:
@@ -60,7 +60,7 @@ def _():
 
 @case("a data directory that cannot be made is named")
 def _():
-    got = lodged("--data", "/proc/nowhere/x", "--stomp", "off")
+    got = lodged("--data", "/proc/nowhere/x", "--stomp", "off", "--amqp", "off")
     equal(got.returncode, 74)
     assert "/proc/nowhere/x" in got.stderr, got.stderr
 
@@ -71,7 +71,7 @@ def _():
         s.bind(("127.0.0.1", 0))
         s.listen()
         address = "127.0.0.1:%d" % s.getsockname()[1]
-        got = lodged("--data", os.path.join(scratch(), "d"), "--stomp", address)
+        got = lodged("--data", os.path.join(scratch(), "d"), "--stomp", address, "--amqp", "off")
     assert got.returncode not in (0, 1), got.returncode
     assert address in got.stderr, got.stderr
 
@@ -421,6 +421,24 @@ def _():
         few = commits_handed_over(d, alone, 200)
         many = commits_handed_over(d, together, 200)
         assert few < 100 < many, (few, many)
+
+
+@case("one port serves every protocol, told apart by its first bytes")
+def _():
+    port = free_port()
+    with Lodged("--any", f"127.0.0.1:{port}") as d:
+        with Stomp(("127.0.0.1", port)) as c:
+            c.connect()
+            c.send("/queue/a", b"x")
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as s:
+            for byte in b"AMQP\0\0\x09\x01":
+                s.send(bytes([byte]))
+            # A method frame on channel 0: connection.start.
+            equal(s.recv(11)[:3], b"\1\0\0")
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as s:
+            s.send(b"GET / HTTP/1.1\r\n\r\n")
+            equal(s.recv(100), b"")
+        d.wait_log("detect.refused")
 
 
 @case("log lines are JSON when asked for")

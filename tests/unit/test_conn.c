@@ -44,9 +44,10 @@ static size_t line_input(struct session *s, uint8_t *in, size_t n)
     return used;
 }
 
-static void line_effect(struct session *s, const struct effect *e)
+static void line_effect(struct session *s, struct session_port *to, const struct effect *e)
 {
     (void)s;
+    (void)to;
     (void)e;
 }
 

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+/* detect.h - which protocol speaks, by its first bytes.
+ *
+ * AMQP begins with its protocol header, STOMP with a command (or the ends of line
+ * that may stand before one).  Pure. */
+#ifndef PROTO_DETECT_H
+#define PROTO_DETECT_H
+
+#include "base/bytes.h"
+
+enum protocol {
+    PROTOCOL_UNKNOWN, /* more bytes are needed */
+    PROTOCOL_NONE,    /* none of ours begins like this */
+    PROTOCOL_AMQP,
+    PROTOCOL_STOMP
+};
+
+enum protocol protocol_detect(struct bytes in);
+
+#endif

@@ -223,7 +223,6 @@ Suite *client_outbox_suite(void)
 {
     Suite *s = suite_create("client_outbox");
     TCase *t = tcase_create("outbox");
-    tcase_set_timeout(t, 60);
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, frames_leave_in_order_whatever_the_socket_takes);

@@ -411,7 +411,6 @@ Suite *stomp_cuts_suite(void)
 {
     Suite *s = suite_create("stomp_cuts");
     TCase *t = tcase_create("cuts");
-    tcase_set_timeout(t, 60);
 
     tcase_add_loop_test(t, every_two_pieces_give_what_the_whole_gives, 0, STREAM_COUNT);
     tcase_add_loop_test(t, every_three_pieces_give_what_the_whole_gives, 0, STREAM_COUNT);

@@ -133,6 +133,7 @@ void core_turn(struct core *c, uint64_t now_ms)
     c->now_ms = now_ms;
     queue_run_timers(c);
     serve_queues(c);
+    c->timed_push_ms = 0;
     due_run(c);
     serve_queues(c);
 }

@@ -101,8 +101,11 @@ void queue_push(struct core *c, struct queue *q, struct batch *b, uint32_t recor
     b->live++;
     q->ready++;
     q->ready_bytes += bytes;
-    if (at_ms)
+    if (at_ms) {
         due_note(c, s, at_ms);
+        if (c->timed_push_ms == 0)
+            c->timed_push_ms = c->now_ms;
+    }
     lane_has_ready(q, s);
     queue_touch(c, q);
 }

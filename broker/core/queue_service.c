@@ -14,7 +14,9 @@ static bool over_limit(const struct queue *q)
 
 static bool expired(const struct core *c, const struct queue *q, const struct slot *slot)
 {
-    return slot->at_ms != 0 && slot->at_ms < c->now_ms && !q->delay;
+    uint64_t judge_ms = c->timed_push_ms ? c->timed_push_ms : c->now_ms;
+
+    return slot->at_ms != 0 && slot->at_ms < judge_ms && !q->delay;
 }
 
 /* A queue that refuses may still be over its limit: by a transaction, or by what

@@ -20,6 +20,9 @@
 struct core {
     struct core_options opt;
     uint64_t now_ms; /* of the call at hand */
+    /* When the first message with a time was pushed in this turn; 0: none.  A turn may take
+     * milliseconds, and a ttl of 0 means: to whoever waits. */
+    uint64_t timed_push_ms;
     uint64_t boot;
     uint64_t random; /* state of the generator for names */
 

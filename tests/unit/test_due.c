@@ -194,6 +194,19 @@ START_TEST(a_message_with_no_time_at_all_reaches_a_waiting_consumer_only)
 }
 END_TEST
 
+/* A turn that reads much takes milliseconds; who waits gets it all the same. */
+START_TEST(a_ttl_of_0_outlives_the_turn_it_came_in)
+{
+    (void)rig_queue(&r, "q", "x-message-ttl=0");
+    (void)rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
+    rig_run(&r);
+    ck_assert_int_eq(rig_put(&r, "q", "a"), PUBLISH_ROUTED);
+    r.now_ms += 7;
+    rig_run(&r);
+    ck_assert_str_eq(rig_next_text(&r), "a");
+}
+END_TEST
+
 START_TEST(expired_messages_are_dead_lettered)
 {
     rig_queue(&r, "dead", NULL);
@@ -427,6 +440,7 @@ Suite *due_suite(void)
     tcase_add_test(t, messages_expire_after_a_crash_too);
     tcase_add_test(t, messages_on_disk_expire);
     tcase_add_test(t, a_message_with_no_time_at_all_reaches_a_waiting_consumer_only);
+    tcase_add_test(t, a_ttl_of_0_outlives_the_turn_it_came_in);
     tcase_add_test(t, expired_messages_are_dead_lettered);
     tcase_add_test(t, messages_on_disk_are_dead_lettered_when_they_expire);
     tcase_add_test(t, a_delayed_message_comes_when_it_is_due);

@@ -65,6 +65,7 @@ static struct effect *deliver(struct core *c, struct client *cl, uint64_t handle
     e->queue_id = s->queue->id;
     e->seq = at->seq;
     e->deliveries = retain_returns(s->batch, slot);
+    e->counted = s->queue->args.quorum || s->queue->args.has_delivery_limit;
     e->redelivered = e->deliveries > 0 ||
                      (s->queue->maybe_redelivered && at->seq < s->queue->recovered_seq);
     cl->room -= cost < cl->room ? cost : cl->room;

@@ -35,6 +35,7 @@ struct tx;
 struct effect {
     enum effect_kind kind;
     bool redelivered, refused;
+    bool counted; /* of a queue that counts how often its messages came back, as quorum queues do */
     uint32_t slot;       /* core's */
     struct batch *batch; /* core's */
     client_id client;

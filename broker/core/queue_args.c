@@ -21,6 +21,7 @@ enum arg_kind {
     ARG_PRIORITY,
     ARG_DELIVERY_LIMIT, /* -1: none */
     ARG_CHOICE,         /* one of the words; acts on nothing */
+    ARG_TYPE,           /* the same: quorum queues tell how often a message came back */
     ARG_INERT           /* anything; acts on nothing */
 };
 
@@ -59,7 +60,7 @@ static const struct arg known[] = {
     { "x-delivery-limit", ARG_DELIVERY_LIMIT, NOWHERE, NOWHERE, -1, UINT32_MAX, NULL,
       "x-delivery-limit must be a number, 0 or more, or -1 for none" },
 
-    { "x-queue-type", ARG_CHOICE, NOWHERE, NOWHERE, 0, 0, " classic quorum ",
+    { "x-queue-type", ARG_TYPE, NOWHERE, NOWHERE, 0, 0, " classic quorum ",
       "x-queue-type must be classic or quorum" },
     { "x-queue-mode", ARG_CHOICE, NOWHERE, NOWHERE, 0, 0, " default lazy ",
       "x-queue-mode must be default or lazy" },
@@ -195,6 +196,16 @@ static bool is_choice(const struct arg *a, const struct table_value *v)
     return at && at[-1] == ' ' && at[word.n] == ' ';
 }
 
+static bool take_type(const struct arg *a, const struct table_value *v, struct queue_args *out)
+{
+    struct bytes word;
+
+    if (!is_choice(a, v) || !table_str(v, &word))
+        return false;
+    out->quorum = bytes_eq(word, BYTES("quorum"));
+    return true;
+}
+
 static bool take(const struct arg *a, const struct table_value *v, struct queue_args *out)
 {
     switch (a->kind) {
@@ -212,6 +223,8 @@ static bool take(const struct arg *a, const struct table_value *v, struct queue_
         return take_delivery_limit(a, v, out);
     case ARG_CHOICE:
         return is_choice(a, v);
+    case ARG_TYPE:
+        return take_type(a, v, out);
     case ARG_INERT:
         return true;
     }

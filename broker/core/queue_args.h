@@ -15,7 +15,7 @@ enum { QUEUE_PRIORITY_MAX = 255 };
 
 struct queue_args {
     bool has_ttl, has_expires, has_max_length, has_max_bytes, has_dlx, has_dlx_key,
-        has_delivery_limit, single_active;
+        has_delivery_limit, single_active, quorum;
     uint64_t ttl_ms, expires_ms, max_length, max_bytes, delivery_limit;
     enum overflow overflow;
     uint8_t max_priority;      /* 0: no priorities */

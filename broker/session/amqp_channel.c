@@ -58,9 +58,9 @@ static void channel_end(struct amqp_channel *ch)
     core_client_close(ch->conn->s.env->core, ch->client, ch->conn->s.env->now_ms);
     ch->client = 0;
     amqp_consumers_free(ch);
-    amqp_name_set(&ch->last_queue, (struct bytes){ 0 });
-    amqp_name_set(&ch->get_queue, (struct bytes){ 0 });
-    amqp_name_set(&ch->reply_queue, (struct bytes){ 0 });
+    buf_fini(&ch->last_queue);
+    buf_fini(&ch->get_queue);
+    buf_fini(&ch->reply_queue);
 }
 
 static void channel_free(struct amqp_channel *ch)
@@ -229,8 +229,8 @@ static amqp_method_fn *handler_of(uint32_t id)
         ROW(basic_ack, amqp_on_ack)
         ROW(basic_reject, amqp_on_reject)
         ROW(basic_nack, amqp_on_nack)
+    case AMQP_basic_recover_async:
         ROW(basic_recover, amqp_on_recover)
-        ROW(basic_recover_async, amqp_on_recover)
         ROW(confirm_select, amqp_on_confirm_select)
         ROW(tx_select, amqp_on_tx_select)
         ROW(tx_commit, amqp_on_tx_commit)

@@ -25,14 +25,6 @@ const char *amqp_state_name(enum amqp_state s)
     return state_names[s];
 }
 
-void amqp_name_set(struct bytes *at, struct bytes name)
-{
-    char *copy = name.n ? bytes_dup_str(name) : NULL;
-
-    mem_free((void *)(uintptr_t)at->p);
-    *at = copy ? bytes_of(copy, name.n) : (struct bytes){ NULL, 0 };
-}
-
 /* ---- frames out ---- */
 
 static void put_frame(struct amqp_session *s, struct buf *out, uint16_t channel,

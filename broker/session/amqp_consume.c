@@ -147,7 +147,7 @@ static bool where_to_consume(struct amqp_channel *ch, const struct amqp_args *ar
         return true;
     if (!reply_queue_make(ch, a->no_ack))
         return false;
-    c->queue = ch->reply_queue;
+    c->queue = buf_view(&ch->reply_queue);
     return true;
 }
 
@@ -208,6 +208,6 @@ void amqp_on_get(struct amqp_channel *ch, const struct amqp_args *args)
     enum err e = core_get(core_of(ch), ch->client, name, a->no_ack, 0, &why);
     if (e != OK)
         amqp_fail_err(ch, e, args->id, "queue", name, why);
-    else if (!bytes_eq(name, ch->get_queue))
+    else if (!bytes_eq(name, buf_view(&ch->get_queue)))
         amqp_name_set(&ch->get_queue, name);
 }

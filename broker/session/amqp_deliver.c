@@ -34,7 +34,7 @@ static void put_get_ok(struct amqp_channel *ch, const struct effect *e, const st
 {
     struct queue_info info = { 0 };
 
-    (void)core_queue_look(core_of(ch), ch->client, ch->get_queue, &info);
+    (void)core_queue_look(core_of(ch), ch->client, buf_view(&ch->get_queue), &info);
     amqp_put(ch, &(struct amqp_args){ .id = AMQP_basic_get_ok,
                                       .basic_get_ok = { .delivery_tag = e->tag,
                                                         .redelivered = e->redelivered,
@@ -82,7 +82,7 @@ void amqp_deliver(struct amqp_channel *ch, const struct effect *e)
     if (e->handle && !k)
         return; /* cancelled in this turn: it goes back with the channel's end, or by recover */
     core_effect_message(core_of(ch), e, &m);
-    if (e->deliveries > 0)
+    if (e->deliveries > 0 && e->counted)
         m.props = amqp_props_counted(s, m.props, e->deliveries);
     if (k)
         put_deliver(ch, out, k, e, &m);

@@ -129,7 +129,7 @@ bool amqp_properties(struct amqp_channel *ch, struct bytes props, struct publish
         return false;
     }
     if (fast_reply)
-        v.reply_to = ch->reply_queue;
+        v.reply_to = buf_view(&ch->reply_queue);
     has_bcc = has_bcc && p->delay_ms == 0; /* it is still to be routed by, when it is due */
     if (has_bcc)
         v.headers = without_bcc(ch->conn, v.headers);

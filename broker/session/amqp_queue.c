@@ -11,7 +11,7 @@ static struct core *core_of(const struct amqp_channel *ch)
 
 bool amqp_queue_name(struct amqp_channel *ch, uint32_t method, struct bytes name, struct bytes *out)
 {
-    *out = name.n ? name : ch->last_queue;
+    *out = name.n ? name : buf_view(&ch->last_queue);
     if (out->n == 0)
         amqp_channel_fail(ch, AMQP_NOT_FOUND, method, "no previously declared queue");
     return out->n > 0;
@@ -82,9 +82,9 @@ static void bind_failed(struct amqp_channel *ch, enum err e, uint32_t method,
 {
     struct queue_info info;
 
-    if (e == ERR_NOT_FOUND && core_queue_look(core_of(ch), ch->client, spec->target, &info))
-        amqp_fail_err(ch, e, method, "exchange", spec->exchange, why);
-    else if (e == ERR_REFUSED)
+    bool has_queue = core_queue_look(core_of(ch), ch->client, spec->target, &info);
+
+    if (e == ERR_REFUSED || (e == ERR_NOT_FOUND && has_queue))
         amqp_fail_err(ch, e, method, "exchange", spec->exchange, why);
     else
         amqp_fail_err(ch, e, method, "queue", spec->target, why);

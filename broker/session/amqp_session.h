@@ -80,16 +80,16 @@ struct amqp_channel {
     client_id client;  /* 0: closing */
     uint32_t prefetch; /* of consumers to come */
     struct tx *tx;
-    uint32_t tx_settles;     /* staged in it */
-    struct bytes last_queue; /* heap: what an empty name means; or none */
-    struct slots consumers;  /* struct amqp_consumer by handle */
+    uint32_t tx_settles;    /* staged in it */
+    struct buf last_queue;  /* what an empty name means; or none */
+    struct slots consumers; /* struct amqp_consumer by handle */
     struct amqp_incoming *incoming;
     struct amqp_sending *sending;
     uint64_t replies_confirmed; /* of the numbers of core_confirm, those that were replies */
     struct amqp_consumer *reply_consumer;
-    struct bytes reply_queue;            /* heap: behind amq.rabbitmq.reply-to */
+    struct buf reply_queue;              /* behind amq.rabbitmq.reply-to */
     uint64_t oldest_tag, oldest_seen_ms; /* consumer time-out */
-    struct bytes get_queue;              /* heap: of the basic.get under way */
+    struct buf get_queue;                /* of the basic.get under way */
 };
 
 /* A reply that waits for the disk; the connection is paused meanwhile. */
@@ -250,7 +250,10 @@ bool amqp_is_reply_queue(struct bytes name);
 void amqp_consumer_remove(struct amqp_channel *ch, struct amqp_consumer *k);
 void amqp_consumers_free(struct amqp_channel *ch);
 
-/* Heap copies of short names, freed by amqp_name_set with nothing. */
-void amqp_name_set(struct bytes *at, struct bytes name);
+static inline void amqp_name_set(struct buf *at, struct bytes name)
+{
+    at->n = 0;
+    buf_bytes(at, name);
+}
 
 #endif

@@ -108,7 +108,7 @@ class Results:
         get = figure if callable(figure) else lambda r: r.get(figure)
         return median([get(r) for r in self.of(section, server)])
 
-    def ratio(self, section, server, key, base="Lodge"):
+    def ratio(self, section, server, key, base):
         """Median over the rounds of base / server: drift of the machine cancels out."""
         theirs = {r["round"]: r for r in self.of(section, server)}
         return median([r[key] / theirs[r["round"]][key] for r in self.of(section, base)
@@ -133,8 +133,10 @@ def written_per_byte(r):
 
 
 def rate_table(results, section, key, servers):
+    """servers: ours first, which the others are compared with."""
+    ours = servers[0].name
     latency = "end_to_end" if key == "receive_rate" else "confirm"
-    head = ["server", "msg/s", "Lodge is", "p50 ms", "p99 ms", "server CPU us/msg",
+    head = ["server", "msg/s", f"{ours} is", "p50 ms", "p99 ms", "server CPU us/msg",
             "load CPU us/msg", "written/body"]
     rows, notes = [], []
     for s in servers:
@@ -144,9 +146,9 @@ def rate_table(results, section, key, servers):
                       if x["section"] == section and x["server"] == s.name and "failed" in x]
             notes += [f"  {s.name} FAILED: {why}" for why in failed[:1]]
             continue
-        ratio = results.ratio(section, s.name, key)
+        ratio = results.ratio(section, s.name, key, ours)
         rows.append([s.name, si(results.median(section, s.name, key)),
-                     "" if s.name == "Lodge" or ratio is None else f"{ratio:.2f} x",
+                     "" if s.name == ours or ratio is None else f"{ratio:.2f} x",
                      ms(results.median(section, s.name, f"{latency}_p50_us")),
                      ms(results.median(section, s.name, f"{latency}_p99_us")),
                      text(results.median(section, s.name, per_message_us("server_cpu_s"))),

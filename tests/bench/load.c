@@ -9,12 +9,12 @@
 
 #include "base/mem.h"
 
-static const struct speaker *const speakers[] = { &speaker_stomp, &speaker_redis,
+static const struct speaker *const speakers[] = { &speaker_stomp, &speaker_amqp, &speaker_redis,
                                                   &speaker_beanstalk };
 static const char *const modes[] = { "pub", "sub", "pubsub", "latency", "idle", "sync" };
 
 static const char usage_text[] =
-    "usage: load --speak stomp|redis|beanstalk --mode pub|sub|pubsub|latency|idle [options]\n"
+    "usage: load --speak stomp|amqp|redis|beanstalk --mode pub|sub|pubsub|latency|idle [options]\n"
     "       load --mode sync --dir DIR [--seconds S]\n"
     "  --port N          on this machine (the protocol's own)\n"
     "  --pubs N          publishing connections (1)\n"
@@ -24,6 +24,7 @@ static const char usage_text[] =
     "  --ack-each        acknowledge every message, not batches of them\n"
     "  --queue NAME      (bench)\n"
     "  --queues K        NAME-0 ... NAME-(K-1): publishers go round them, consumers share them\n"
+    "  --queue-arg K=V   amqp: an argument of the queues that are declared; up to 8 of them\n"
     "  --size BYTES      of a body, at least 32 (100)\n"
     "  --count N         messages in all; sub: how many there are\n"
     "  --seconds S       publish, or hold idle connections, that long\n"
@@ -46,6 +47,7 @@ enum option_key {
     KEY_ACK_EACH,
     KEY_QUEUE,
     KEY_QUEUES,
+    KEY_QUEUE_ARG,
     KEY_SIZE,
     KEY_COUNT,
     KEY_SECONDS,
@@ -69,6 +71,7 @@ static const struct option long_options[] = {
     { "ack-each", no_argument, NULL, KEY_ACK_EACH },
     { "queue", required_argument, NULL, KEY_QUEUE },
     { "queues", required_argument, NULL, KEY_QUEUES },
+    { "queue-arg", required_argument, NULL, KEY_QUEUE_ARG },
     { "size", required_argument, NULL, KEY_SIZE },
     { "count", required_argument, NULL, KEY_COUNT },
     { "seconds", required_argument, NULL, KEY_SECONDS },
@@ -187,6 +190,13 @@ static bool take_decimal(struct load_options *o, int key, const char *v)
     return to;
 }
 
+static void take_queue_arg(struct load_options *o, const char *v)
+{
+    if (!strchr(v, '=') || o->queue_args == QUEUE_ARGS_MAX)
+        usage();
+    o->queue_arg[o->queue_args++] = v;
+}
+
 static void take_other(struct load_options *o, int key, const char *v)
 {
     switch (key) {
@@ -198,6 +208,9 @@ static void take_other(struct load_options *o, int key, const char *v)
         break;
     case KEY_QUEUE:
         o->queue = v;
+        break;
+    case KEY_QUEUE_ARG:
+        take_queue_arg(o, v);
         break;
     case KEY_DIR:
         o->dir = v;
@@ -222,7 +235,8 @@ static void read_options(int argc, char **argv, struct load_options *o)
             take_other(o, key, optarg);
     if (optind != argc || (o->mode == MODE_SYNC ? !o->dir : !o->speaker) || o->window == 0 ||
         o->prefetch == 0 || o->queues == 0 || o->size < sizeof(struct stamp) ||
-        (o->mode == MODE_LATENCY && !(o->rate > 0)))
+        (o->mode == MODE_LATENCY && !(o->rate > 0)) ||
+        (o->queue_args > 0 && o->speaker != &speaker_amqp))
         usage();
     if (o->mode == MODE_PUB)
         o->subs = 0;

@@ -16,6 +16,7 @@
 
 enum load_mode { MODE_PUB, MODE_SUB, MODE_PUBSUB, MODE_LATENCY, MODE_IDLE, MODE_SYNC };
 enum conn_role { ROLE_SETUP, ROLE_PUB, ROLE_SUB };
+enum { QUEUE_ARGS_MAX = 8 };
 
 /* What the body begins with; the rest is filling. */
 struct stamp {
@@ -39,6 +40,8 @@ struct load_options {
     uint64_t count; /* messages in all; 0: no end */
     double seconds, rate, warm_s, quiet_s, retry_s;
     int server_pid;
+    const char *queue_arg[QUEUE_ARGS_MAX]; /* "key=value" */
+    unsigned queue_args;
     bool ack_each, json;
 };
 
@@ -61,10 +64,12 @@ struct conn {
     unsigned unconfirmed;
 
     /* the speaker's own */
-    unsigned step, queue, asked; /* asked: of the server, not answered */
-    uint64_t left;
-    bool finishing;
+    unsigned step, queue, asked;     /* asked: of the server, not answered */
+    uint64_t left, tag, unacked_tag; /* unacked_tag: 0: none */
+    uint32_t frame_max;
+    bool finishing, cancelled;
     struct buf acks;
+    struct buf body; /* what has come of one in several pieces */
 };
 
 /* A protocol.  They write to c->out; the loop sends it after the call. */
@@ -81,7 +86,7 @@ struct speaker {
     void (*finish)(struct conn *c); /* consumers: load_finished once every ack is answered */
 };
 
-extern const struct speaker speaker_stomp, speaker_redis, speaker_beanstalk;
+extern const struct speaker speaker_stomp, speaker_amqp, speaker_redis, speaker_beanstalk;
 
 struct load {
     struct load_options o;

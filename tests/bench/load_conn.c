@@ -118,6 +118,7 @@ void conn_close_all(struct conn *c, unsigned count)
         buf_fini(&c[i].in);
         buf_fini(&c[i].out);
         buf_fini(&c[i].acks);
+        buf_fini(&c[i].body);
         mem_free(c[i].due);
     }
     mem_free(c);

@@ -36,14 +36,16 @@ def end_all():
 
 
 class Server:
-    """name: in the tables; speak: what load speaks to it; promise: what its confirm means."""
+    """name: in the tables; speak: what load speaks to it; promise: what its confirm means;
+    load_options: what else load is told when it declares queues."""
     name = speak = promise = ""
+    load_options = ()
     idle_connections = 10000
     backlog_share = 1  # of the messages that the restart section queues
     many_queues = True  # takes a thousand of them, and a restart, in seconds
 
     def __init__(self, home, **options):
-        self.home = os.path.join(home, self.name.lower())
+        self.home = os.path.join(home, self.name.lower().replace(" ", "-"))
         self.options = options
         self.port = free_port()
         self.process = None
@@ -126,14 +128,22 @@ class Server:
 
 
 class Lodge(Server):
+    """It listens for STOMP and for AMQP; `speak` says which of the ports is measured."""
     name, speak = "Lodge", "stomp"
     promise = "on disk (fdatasync before the receipt)"
     bin_dir = "build"
 
+    def __init__(self, home, **options):
+        super().__init__(home, **options)
+        self.other_port = free_port()
+
+    def address(self, protocol):
+        return f"127.0.0.1:{self.port if protocol == self.speak else self.other_port}"
+
     def command(self):
         sets = [f"--set={k}={v}" for k, v in self.options.get("settings", {}).items()]
         return [os.path.join(self.bin_dir, "lodged"), "--data", os.path.join(self.home, "data"),
-                "--stomp", f"127.0.0.1:{self.port}", "--amqp", "off", *sets]
+                "--stomp", self.address("stomp"), "--amqp", self.address("amqp"), *sets]
 
     def environment(self):
         return self.options.get("environment", {})
@@ -144,6 +154,11 @@ class Lodge(Server):
     @classmethod
     def installed(cls):
         return True
+
+
+class LodgeAMQP(Lodge):
+    name, speak = "Lodge AMQP", "amqp"
+    promise = "on disk (fdatasync before the ack)"
 
 
 class Redis(Server):
@@ -176,14 +191,16 @@ class RabbitMQ(Server):
     backlog_share = 0.1
     many_queues = False
     script = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in PATH changes the user
+    plugins = "rabbitmq_stomp"
+
+    def listeners(self):
+        return f"listeners.tcp = none\nstomp.listeners.tcp.1 = 127.0.0.1:{self.port}\n"
 
     def command(self):
         with open(os.path.join(self.home, "rabbitmq.conf"), "w", encoding="utf-8") as f:
-            f.write("listeners.tcp = none\n"
-                    f"stomp.listeners.tcp.1 = 127.0.0.1:{self.port}\n"
-                    "log.file.level = warning\n")
+            f.write(self.listeners() + "log.file.level = warning\n")
         with open(os.path.join(self.home, "enabled_plugins"), "w", encoding="utf-8") as f:
-            f.write("[rabbitmq_stomp].\n")
+            f.write(f"[{self.plugins}].\n")
         return [self.script]
 
     def environment(self):
@@ -219,6 +236,17 @@ class RabbitMQ(Server):
         return os.path.exists(cls.script) and shutil.which("epmd")
 
 
+class RabbitMQQuorum(RabbitMQ):
+    """A quorum queue of one node: as durable as it gets there without others."""
+    name, speak = "RabbitMQ AMQP quorum", "amqp"
+    promise = "on disk (quorum queue, its log synced)"
+    load_options = ("--queue-arg", "x-queue-type=quorum")
+    plugins = ""
+
+    def listeners(self):
+        return f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+
+
 class Beanstalkd(Server):
     name, speak = "beanstalkd", "beanstalk"
     promise = "on disk (-f0)"
@@ -238,3 +266,4 @@ class Beanstalkd(Server):
 
 
 PEERS = {"redis": Redis, "rabbitmq": RabbitMQ, "beanstalkd": Beanstalkd}
+AMQP_PEERS = {"redis": Redis, "rabbitmq": RabbitMQQuorum}  # beside Lodge AMQP

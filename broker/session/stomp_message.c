@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "base/utf8.h"
 #include "proto/props.h"
 #include "proto/table.h"
 
@@ -74,14 +75,15 @@ static double real(const struct table_value *v)
     return d;
 }
 
-/* The text of a value, in `room`; false: it has none (tables, arrays, nothing). */
+/* The text of a value, in `room`; false: it has none (tables, arrays, nothing, and bytes
+ * that are no UTF-8, as headers are). */
 static bool text_of(const struct table_value *v, struct buf *room, struct bytes *out)
 {
     int64_t number;
     bool flag;
 
     if (table_str(v, out))
-        return true;
+        return utf8_valid(*out);
     room->n = 0;
     if (table_int(v, &number))
         buf_fmt(room, "%" PRId64, number);
@@ -132,7 +134,7 @@ static void put_table(struct stomp_session *s, const struct props *p)
     while (table_next(&it, &name, &v)) {
         enum stomp_name known = stomp_name_of(name);
 
-        if (name.n == 0 || (known != STOMP_NAME_USER && names >> known & 1))
+        if (name.n == 0 || !utf8_valid(name) || (known != STOMP_NAME_USER && names >> known & 1))
             continue;
         if (text_of(&v, &s->shared->room, &text))
             stomp_put_header(stomp_out(s), stomp_version(s), name, text);
@@ -172,8 +174,8 @@ static void put_properties(struct stomp_session *s, struct bytes encoded)
     }
     if (encoded.n == 0 || !props_decode(encoded, &p))
         return;
-#define PUT(field, name)         \
-    if (p.flags & PROPS_##field) \
+#define PUT(field, name)                                \
+    if (p.flags & PROPS_##field && utf8_valid(p.field)) \
         stomp_put_header(out, v, BYTES(name), p.field);
     PUT(content_type, "content-type")
     PUT(content_encoding, "content-encoding")
@@ -182,7 +184,7 @@ static void put_properties(struct stomp_session *s, struct bytes encoded)
     if (p.flags & PROPS_priority)
         stomp_put_header_u64(out, BYTES("priority"), p.priority);
     PUT(correlation_id, "correlation-id")
-    if (p.flags & PROPS_reply_to)
+    if (p.flags & PROPS_reply_to && utf8_valid(p.reply_to))
         put_reply_to(s, p.reply_to);
     PUT(expiration, "expiration")
     PUT(message_id, "amqp-message-id")

@@ -200,6 +200,7 @@ void amqp_incoming_free(struct amqp_channel *ch)
         return;
     if (in->blob_id)
         core_blob_abort(core_of(ch), in->blob_id); /* unless it was published */
+    ch->conn->gathered_bytes -= in->gathered;
     buf_fini(&in->names);
     buf_fini(&in->body);
     mem_free(in);
@@ -244,8 +245,6 @@ static void message_of(const struct amqp_incoming *in, struct message *m, struct
     *props = bytes_from(names, in->exchange_n + in->key_n);
 }
 
-/* What may have to be returned is kept whole; everything else that is long goes to the
- * disk as it comes. */
 static void complete(struct amqp_channel *ch)
 {
     struct amqp_incoming *in = ch->incoming;
@@ -274,6 +273,20 @@ static void complete(struct amqp_channel *ch)
     amqp_incoming_free(ch);
 }
 
+/* What is short, or may have to be returned, is kept whole; the rest, and what would be too
+ * much for one connection, goes to the disk as it comes. */
+static void choose_place(struct amqp_channel *ch, struct amqp_incoming *in)
+{
+    bool keep = in->size <= BLOB_MIN_BYTES || in->mandatory;
+
+    if (!keep || in->size > AMQP_GATHERED_MAX_BYTES - ch->conn->gathered_bytes) {
+        in->blob_id = blob_of(ch, in->size);
+        return;
+    }
+    in->gathered = in->size;
+    ch->conn->gathered_bytes += in->size;
+}
+
 void amqp_on_content_header(struct amqp_channel *ch, struct bytes payload)
 {
     struct amqp_incoming *in = ch->incoming;
@@ -289,10 +302,10 @@ void amqp_on_content_header(struct amqp_channel *ch, struct bytes payload)
     in->has_header = true;
     in->size = c.body_size;
     buf_bytes(&in->names, c.props);
-    if (in->size > BLOB_MIN_BYTES && !in->mandatory)
-        in->blob_id = blob_of(ch, in->size);
     if (in->size == 0)
         complete(ch);
+    else
+        choose_place(ch, in);
 }
 
 void amqp_on_content_body(struct amqp_channel *ch, struct bytes payload)

@@ -39,7 +39,8 @@ enum {
     AMQP_LOGIN_FRAME_BYTES = 32 * 1024, /* of a frame before the log-in */
     AMQP_CLOSE_OK_MS = 10000,           /* the peer may take to answer connection.close */
     AMQP_TEXT_MAX_BYTES = 255,
-    AMQP_TX_SETTLES_MAX = 262144 /* acks and rejects of a transaction */
+    AMQP_TX_SETTLES_MAX = 262144,              /* acks and rejects of a transaction */
+    AMQP_GATHERED_MAX_BYTES = 32 * 1024 * 1024 /* of bodies that come in, of a connection */
 };
 
 struct amqp_session;
@@ -55,8 +56,9 @@ struct amqp_consumer {
 struct amqp_incoming {
     bool has_header, mandatory, refused;
     uint64_t size, got;
-    uint64_t blob_id; /* 0: gathered in `body` */
-    struct buf names; /* exchange, then routing key, then properties */
+    uint64_t blob_id;  /* 0: gathered in `body` */
+    uint64_t gathered; /* counted in the connection's */
+    struct buf names;  /* exchange, then routing key, then properties */
     size_t exchange_n, key_n;
     struct buf body;
 };
@@ -125,6 +127,7 @@ struct amqp_session {
     struct amqp_channel **channel; /* by number; amqp_gone: was open once */
     uint32_t channel_cap, channels_open, channels_consuming, channels_sending;
     struct amqp_due *due;
+    uint64_t gathered_bytes; /* announced by the messages that are coming in */
 };
 
 /* Stands in conn->channel[] for one that was open and is not any more. */

@@ -61,13 +61,19 @@ static void want_next(struct amqp_channel *ch)
 static void sending_begin(struct amqp_channel *ch, const struct message *m, struct buf *out,
                           size_t from)
 {
-    ch->sending = mem_new(struct amqp_sending);
-    ch->conn->channels_sending++;
-    buf_bytes(&ch->sending->head, bytes_from(buf_view(out), from));
+    struct amqp_sending *o = mem_new(struct amqp_sending), **at = &ch->sending;
+
+    buf_bytes(&o->head, bytes_from(buf_view(out), from));
     out->n = from;
-    ch->sending->blob_id = m->blob_id;
-    ch->sending->left = m->body_size;
+    o->blob_id = m->blob_id;
+    o->left = m->body_size;
+    while (*at)
+        at = &(*at)->after;
+    *at = o;
     core_client_room(core_of(ch), ch->client, 0); /* messages before it had set it again */
+    if (o != ch->sending)
+        return;
+    ch->conn->channels_sending++;
     want_next(ch);
 }
 
@@ -116,23 +122,34 @@ void amqp_cancelled(struct amqp_channel *ch, const struct effect *e)
 
 /* ---- bodies in parts ---- */
 
+/* The first; those behind it move up. */
+static void sending_drop(struct amqp_channel *ch)
+{
+    struct amqp_sending *o = ch->sending;
+
+    ch->sending = o->after;
+    buf_fini(&o->head);
+    buf_fini(&o->later);
+    mem_free(o);
+    if (!ch->sending)
+        ch->conn->channels_sending--;
+}
+
 void amqp_sending_free(struct amqp_channel *ch)
 {
-    if (!ch->sending)
-        return;
-    buf_fini(&ch->sending->head);
-    buf_fini(&ch->sending->later);
-    mem_free(ch->sending);
-    ch->sending = NULL;
-    ch->conn->channels_sending--;
+    while (ch->sending)
+        sending_drop(ch);
 }
 
 static void sending_end(struct amqp_channel *ch)
 {
     buf_bytes(&ch->conn->s.out, buf_view(&ch->sending->later));
     core_blob_done(core_of(ch), ch->client, ch->sending->blob_id);
-    amqp_sending_free(ch);
-    amqp_room(ch);
+    sending_drop(ch);
+    if (ch->sending)
+        want_next(ch);
+    else
+        amqp_room(ch);
 }
 
 void amqp_part(struct amqp_channel *ch, const struct effect *e)

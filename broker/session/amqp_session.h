@@ -63,8 +63,10 @@ struct amqp_incoming {
     struct buf body;
 };
 
-/* A delivery whose body leaves in parts; method frames of the channel wait behind. */
+/* A delivery whose body leaves in parts; what follows it on the channel waits in `later`, and
+ * one more of its kind (a basic.get needs no room) in `after`. */
 struct amqp_sending {
+    struct amqp_sending *after;
     uint64_t blob_id, left;
     uint32_t next; /* part */
     bool stalled;  /* for room in the output */
@@ -138,10 +140,15 @@ static inline struct amqp_session *amqp_of(struct session *s)
     return (struct amqp_session *)(void *)s;
 }
 
-/* Where frames of the channel go: behind a body that is on its way. */
+/* Where frames of the channel go: behind a delivery that is on its way, even before its first
+ * part is there.  A recover-ok, say, must not overtake a delivery that it has made void. */
 static inline struct buf *amqp_out(struct amqp_channel *ch)
 {
-    return ch->sending && ch->sending->next > 0 ? &ch->sending->later : &ch->conn->s.out;
+    struct amqp_sending *o = ch->sending;
+
+    while (o && o->after)
+        o = o->after;
+    return o ? &o->later : &ch->conn->s.out;
 }
 
 /* ---- amqp_conn.c ---- */

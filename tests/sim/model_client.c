@@ -118,7 +118,7 @@ void client_connect(struct client *c, enum stomp_version version, bool beats)
 
     trace("client %u connects, %s", c->no, stomp_version_name(version));
     client_dropped(c);
-    c->wire = world_connect(c->world, c);
+    c->wire = world_connect(c->world, c, stomp_session_open, client_handed);
     c->version = STOMP_V1_0;
     c->beats = beats;
     c->connected_ms = c->world->now_ms;

@@ -95,9 +95,8 @@ struct subscription *client_subscribe(struct client *c, int queue, enum ack_mode
 void client_answer(struct client *c, struct subscription *s, size_t i, bool nack, bool requeue,
                    struct transaction *t);
 
-/* The broker hands something to this client (world.handed). */
-void client_handed(struct world *w, struct wire *to, const struct effect *e,
-                   const struct message *m);
+/* The broker hands something to this client. */
+world_handed_fn client_handed;
 
 /* ---- shared by the files of the client ---- */
 

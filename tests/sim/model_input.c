@@ -5,8 +5,6 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "proto/props.h"
-#include "proto/table.h"
 #include "tests/sim/model_client.h"
 #include "tests/sim/trace.h"
 
@@ -247,33 +245,17 @@ void client_read(struct client *c, size_t n)
     client_dropped(c);
 }
 
-/* A long body is not there yet: then a header tells. */
-static struct sent *find(const struct world *w, const struct message *m)
-{
-    struct table_value v;
-    struct bytes text;
-    struct props p;
-    uint64_t id = 0;
-
-    if (m->blob_id == 0)
-        return oracle_find(&w->oracle, m->body);
-    SIM_CHECK(props_decode(m->props, &p) && table_find(p.headers, BYTES("m"), &v) &&
-                  table_str(&v, &text) && bytes_to_u64(text, w->oracle.count, &id) && id > 0,
-              "a long message that was never sent");
-    SIM_CHECK(m->body_size == w->oracle.sent[id - 1]->size,
-              "message %" PRIu64 " has %" PRIu64 " bytes", id, m->body_size);
-    return w->oracle.sent[id - 1];
-}
-
-void client_handed(struct world *w, struct wire *to, const struct effect *e,
-                   const struct message *m)
+void client_handed(struct world *w, struct wire *to, struct session_port *port,
+                   const struct effect *e, const struct message *m)
 {
     struct client *c = to->client;
+
+    (void)port;
 
     /* The client may have gone from a wire that the broker still serves. */
     CHECK(e->handle > 0 && e->handle <= c->sub_count);
     struct subscription *s = c->sub[e->handle - 1];
-    struct sent *sent = find(w, m);
+    struct sent *sent = oracle_find_message(&w->oracle, m);
 
     if (s->topic)
         return;

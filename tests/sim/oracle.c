@@ -4,6 +4,8 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "proto/props.h"
+#include "proto/table.h"
 #include "tests/sim/trace.h"
 
 void oracle_init(struct oracle *o)
@@ -131,6 +133,31 @@ struct sent *oracle_find(const struct oracle *o, struct bytes body)
     return m;
 }
 
+struct sent *oracle_find_props(const struct oracle *o, struct bytes props)
+{
+    struct table_value v;
+    struct bytes text;
+    struct props p;
+    uint64_t id = 0;
+
+    SIM_CHECK(props_decode(props, &p) && table_find(p.headers, BYTES("m"), &v) &&
+                  table_str(&v, &text) && bytes_to_u64(text, o->count, &id) && id > 0,
+              "a message that was never sent: it has no header m");
+    return o->sent[id - 1];
+}
+
+struct sent *oracle_find_message(const struct oracle *o, const struct message *m)
+{
+    struct sent *sent;
+
+    if (m->blob_id == 0)
+        return oracle_find(o, m->body);
+    sent = oracle_find_props(o, m->props);
+    SIM_CHECK(m->body_size == sent->size, "message %" PRIu64 " has %" PRIu64 " bytes", sent->id,
+              m->body_size);
+    return sent;
+}
+
 struct copy *oracle_copy(struct sent *m, int queue)
 {
     for (unsigned i = 0; i < m->copies; i++)
@@ -148,6 +175,11 @@ static void check_may_be_seen(const struct copy *c, int queue)
               m->id, sim_queues[queue].name);
     SIM_CHECK(!c->rejected || queue != c->queue,
               "message %" PRIu64 " was rejected for good, and is in %s again", m->id,
+              sim_queues[queue].name);
+    SIM_CHECK(!c->done, "message %" PRIu64 " in %s was settled, and is there again", m->id,
+              sim_queues[queue].name);
+    SIM_CHECK(!c->done_dead || queue != c->queue,
+              "message %" PRIu64 " was rejected, and is in %s again", m->id,
               sim_queues[queue].name);
     SIM_CHECK(!m->refused || sim_queues[queue].root == Q_FULL_DLX,
               "message %" PRIu64 " was refused, and is in %s", m->id, sim_queues[queue].name);
@@ -250,6 +282,15 @@ void oracle_settled(struct oracle *o, const struct sim_settle *s)
     o->settled++;
 }
 
+void oracle_done(struct oracle *o, const struct sim_settle *s)
+{
+    if (goes(s))
+        s->copy->done = true;
+    else
+        s->copy->done_dead = true;
+    o->settled++;
+}
+
 /* ---- the end of a process ---- */
 
 /* What was moved inside (dead letters, delayed ones) may have been seen in a
@@ -266,6 +307,7 @@ static void process_ended(struct oracle *o, bool crashed)
             c->gone_ok = c->gone_ok || !m->persistent;
             if (!crashed)
                 continue;
+            c->done = c->done_dead = false;
             c->dead_seq = 0;
             c->seq = m->delayed ? 0 : c->seq;
             c->reads = m->delayed ? 0 : c->reads;

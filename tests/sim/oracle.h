@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "storage/record.h"
 #include "tests/sim/places.h"
 
 struct sim_tx;
@@ -19,6 +20,7 @@ struct copy {
     bool gone_ok;           /* may be missing: settled, expired, dropped, given without acks */
     bool settled;           /* promised: never to be seen again */
     bool rejected;          /* promised: not to be seen in `queue` again, but dead */
+    bool done, done_dead;   /* the same two, known but not promised: until a crash */
     uint32_t reads;         /* by clients, from `queue` */
     uint32_t boot;          /* of the latest time it was handed out */
     uint64_t seq, dead_seq; /* its place; 0: not known yet */
@@ -35,6 +37,7 @@ struct sent {
     bool persistent, has_ttl, delayed;
     bool confirmed, refused;
     bool fancy; /* has a header that needs escapes */
+    bool amqp;  /* sent by AMQP */
     struct sim_tx *tx;
     struct sent *before, *after; /* of the same sender, to the same place, at the same priority */
     unsigned copies;
@@ -65,7 +68,7 @@ struct oracle {
     struct sent **sent; /* by id - 1 */
     size_t count, cap;
     struct sim_tx *txs;
-    struct sent *last[64][PLACES][8]; /* [sender % 64] */
+    struct sent *last[64][PLACES_ALL][8]; /* [sender % 64] */
     uint64_t last_sender[64];
     uint64_t highest[QUEUES][8]; /* seq handed out in this boot */
     struct map ids[QUEUES];      /* seq -> struct seen_id: never given to another message */
@@ -86,6 +89,10 @@ void oracle_tx_confirmed(struct oracle *o, struct sim_tx *t);
 
 /* The message with that body; fails when there never was one. */
 struct sent *oracle_find(const struct oracle *o, struct bytes body);
+/* The same by what the broker has at hand: of a long body a header tells. */
+struct sent *oracle_find_message(const struct oracle *o, const struct message *m);
+/* By the header `m`; `props` in wire form. */
+struct sent *oracle_find_props(const struct oracle *o, struct bytes props);
 /* Its copy in the queue or in that of its dead letters; fails when it has none. */
 struct copy *oracle_copy(struct sent *m, int queue);
 
@@ -98,6 +105,9 @@ void oracle_read(struct copy *c, int queue);
 /* An answer was sent; and later, a receipt promised it. */
 void oracle_answered(const struct sim_settle *s);
 void oracle_settled(struct oracle *o, const struct sim_settle *s);
+
+/* An answer has arrived, without a promise: what it settled stays so until a crash. */
+void oracle_done(struct oracle *o, const struct sim_settle *s);
 
 void oracle_crashed(struct oracle *o);   /* transient messages may be gone */
 void oracle_restarted(struct oracle *o); /* the same, after a clean stop */

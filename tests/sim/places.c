@@ -74,7 +74,7 @@ const struct sim_queue sim_queues[QUEUES] = {
         }               \
     }
 
-const struct sim_place sim_places[PLACES] = {
+const struct sim_place sim_places[PLACES_ALL] = {
     TO("/queue/plain", Q_PLAIN, NOWHERE),
     TO("/queue/second", Q_SECOND, NOWHERE),
     TO("/queue/ttl", Q_TTL, NOWHERE),
@@ -89,7 +89,32 @@ const struct sim_place sim_places[PLACES] = {
     TO("/topic/a.c", Q_TOPIC_A, Q_TOPIC_ALL, NOWHERE),
     TO("/exchange/amq.topic/z", Q_TOPIC_ALL, NOWHERE),
     TO("/exchange/amq.fanout", Q_FANOUT_1, Q_FANOUT_2, NOWHERE),
+    TO("/exchange/amq.direct/nobody", NOWHERE),
 };
+
+static struct bytes behind(const char *text, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return strncmp(text, prefix, n) == 0 ? bytes_str(text + n) : (struct bytes){ NULL, 0 };
+}
+
+struct sim_address place_address(int place)
+{
+    const char *to = sim_places[place].destination;
+    struct bytes rest;
+
+    if ((rest = behind(to, "/queue/")).n || (rest = behind(to, "/amq/queue/")).n)
+        return (struct sim_address){ .key = rest };
+    if ((rest = behind(to, "/topic/")).n)
+        return (struct sim_address){ BYTES("amq.topic"), rest };
+    rest = behind(to, "/exchange/");
+    const uint8_t *slash = memchr(rest.p, '/', rest.n);
+    if (!slash)
+        return (struct sim_address){ .exchange = rest };
+    size_t n = (size_t)(slash - rest.p);
+    return (struct sim_address){ bytes_head(rest, n), bytes_from(rest, n + 1) };
+}
 
 const char *const sim_topics[TOPICS] = { "/topic/a.*", "/topic/#", "/topic/a.b",
                                          "/exchange/amq.fanout" };

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "base/bytes.h"
+
 enum { NOWHERE = -1, PLACE_TARGETS = 4 };
 
 struct sim_queue {
@@ -47,8 +49,15 @@ struct sim_place {
     int target[PLACE_TARGETS]; /* queues, ended by NOWHERE */
 };
 
-enum { PLACES = 14 };
-extern const struct sim_place sim_places[PLACES];
+/* Beyond PLACES: one that leads nowhere, for those who want to be told. */
+enum { PLACES = 14, PLACE_NOBODY = PLACES, PLACES_ALL };
+extern const struct sim_place sim_places[PLACES_ALL];
+
+/* The place in AMQP's words. */
+struct sim_address {
+    struct bytes exchange, key;
+};
+struct sim_address place_address(int place);
 
 /* What clients subscribe to besides, each by a queue that goes with it. */
 enum { TOPICS = 4 };

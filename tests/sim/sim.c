@@ -2,25 +2,32 @@
 /* sim.c - the seeded simulator: many model clients over sessions, core and an
  * engine in memory, with crashes at any step.  A seed repeats a run exactly.
  *
- *     sim [--seeds N] [--steps N] [--seed K] [--verbose] [--stomp | --direct]
+ *     sim [--seeds N] [--steps N] [--seed K] [--verbose] [--stomp | --amqp | --direct]
  *
  * --seed alone runs that one, with --seeds so many from it on.
- * Each seed runs over STOMP, then on the core directly, unless one is named. */
+ * Each seed runs with clients of STOMP and of AMQP on the same queues, then on the
+ * core directly, unless one of these is named. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "tests/sim/amqp_client.h"
 #include "tests/sim/direct.h"
 #include "tests/sim/model_client.h"
 #include "tests/sim/trace.h"
 
 enum { CLIENTS = 8, CHECK_EVERY = 97, LONG_BYTES = 40000 };
 
+/* Some of the clients speak AMQP, the others STOMP; `some` of each by chance. */
+enum protocols { STOMP_AND_AMQP, ONLY_STOMP, ONLY_AMQP };
+
 struct run {
     struct world world;
-    struct client client[CLIENTS];
+    unsigned amqp_count; /* so many, from the first on, speak AMQP */
+    struct amqp_client amqp[CLIENTS];
+    struct client stomp[CLIENTS];
     uint32_t crash_one_in;
 };
 
@@ -28,8 +35,10 @@ static void time_passes(struct run *run)
 {
     struct rng *r = &run->world.rng;
 
-    for (int i = 0; i < CLIENTS; i++)
-        client_beat(&run->client[i]);
+    for (int i = 0; i < CLIENTS; i++) {
+        client_beat(&run->stomp[i]);
+        amqp_client_beat(&run->amqp[i]);
+    }
     world_pass(&run->world, rng_one_in(r, 10) ? rng_below(r, 3000) : rng_below(r, 60));
 }
 
@@ -52,39 +61,57 @@ static void seldom(struct run *run)
         disk_fills_or_empties(w);
 }
 
-static void feed(struct run *run, struct client *c)
+static void feed(struct run *run, struct wire *wire)
 {
     struct rng *r = &run->world.rng;
 
-    if (c->wire)
-        world_feed(&run->world, c->wire,
-                   1 + rng_below(r, rng_one_in(r, 4)             ? 10
-                                    : c->wire->up.n > LONG_BYTES ? 10 * LONG_BYTES
-                                                                 : 4000));
+    if (wire)
+        world_feed(&run->world, wire,
+                   1 + rng_below(r, rng_one_in(r, 4)          ? 10
+                                    : wire->up.n > LONG_BYTES ? 10 * LONG_BYTES
+                                                              : 4000));
 }
 
-static void read_some(struct run *run, struct client *c)
+static bool is_amqp(const struct run *run, uint32_t i)
+{
+    return i < run->amqp_count;
+}
+
+static void act(struct run *run, uint32_t i)
+{
+    if (is_amqp(run, i))
+        amqp_client_act(&run->amqp[i]);
+    else
+        client_act(&run->stomp[i]);
+}
+
+static void read_some(struct run *run, uint32_t i)
 {
     struct rng *r = &run->world.rng;
 
-    if (rng_one_in(r, c->slow))
-        client_read(c, 1 + rng_below(r, rng_one_in(r, 4) ? 50 : 20000));
+    if (!rng_one_in(r, is_amqp(run, i) ? run->amqp[i].slow : run->stomp[i].slow))
+        return;
+    uint32_t n = 1 + rng_below(r, rng_one_in(r, 4) ? 50 : 20000);
+    if (is_amqp(run, i))
+        amqp_client_read(&run->amqp[i], n);
+    else
+        client_read(&run->stomp[i], n);
 }
 
 static void step(struct run *run)
 {
     struct world *w = &run->world;
-    struct client *c = &run->client[rng_below(&w->rng, CLIENTS)];
+    uint32_t i = rng_below(&w->rng, CLIENTS);
     uint32_t what = rng_below(&w->rng, 100);
 
     if (what < 35)
-        client_act(c);
+        act(run, i);
     else if (what < 55)
-        feed(run, c);
+        feed(run, is_amqp(run, i) ? run->amqp[i].wire : run->stomp[i].wire);
     else if (what < 70)
         world_turn(w);
     else if (what < 87)
-        read_some(run, c);
+        read_some(run, i);
     else if (what < 91)
         world_commit(w);
     else if (what < 95)
@@ -161,17 +188,60 @@ static void check_empty(const struct world *w)
     SIM_CHECK(d.blobs == 0 && d.parts == 0, "blobs=%" PRIu64 " parts=%" PRIu64, d.blobs, d.parts);
 }
 
+/* Did anything come, but for heartbeats?  Or is a rest of it on the way? */
+static bool exchange_amqp(struct world *w, struct amqp_client *c)
+{
+    uint64_t before = c->frames;
+
+    amqp_client_flush(c);
+    amqp_client_beat(c);
+    if (c->wire)
+        world_feed(w, c->wire, SIZE_MAX);
+    world_settle(w);
+    amqp_client_read(c, SIZE_MAX);
+    return c->frames > before ||
+           (c->wire && c->in.n + c->wire->up.n + c->wire->left.n + c->wire->down.n > 0);
+}
+
+/* Nobody does anything new: what is due must come. */
+static void come_to_rest(struct run *run)
+{
+    enum { ROUNDS = 100000, IDLE_ROUNDS = 8, IDLE_MS = 600 };
+    int idle = 0;
+
+    for (int round = 0; idle < IDLE_ROUNDS; round++) {
+        bool moved = false;
+
+        SIM_CHECK(round < ROUNDS, "the clients do not come to rest");
+        for (unsigned i = 0; i < run->amqp_count; i++)
+            moved = exchange_amqp(&run->world, &run->amqp[i]) || moved;
+        idle = moved ? 0 : idle + 1;
+        world_pass(&run->world, moved ? 1 : IDLE_MS);
+    }
+    for (unsigned i = 0; i < run->amqp_count; i++)
+        amqp_client_check_quiet(&run->amqp[i]);
+}
+
+static void hang_up(struct run *run)
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        client_hang_up(&run->stomp[i]);
+        amqp_client_hang_up(&run->amqp[i]);
+    }
+}
+
 static void finish(struct run *run)
 {
     struct world *w = &run->world;
 
     trace("the end: everything is drained");
-    for (int i = 0; i < CLIENTS; i++)
-        client_hang_up(&run->client[i]);
-    if (rng_one_in(&w->rng, 2))
-        world_crash(w);
     w->disk_low = false;
     core_disk_free(w->env.core, UINT64_C(1) << 40);
+    if (!rng_one_in(&w->rng, 4))
+        come_to_rest(run);
+    hang_up(run);
+    if (rng_one_in(&w->rng, 2))
+        world_crash(w);
     let_time_end(w);
     world_check(w);
     /* And the open batch of transient messages, whose buffer has grown by doubling. */
@@ -204,19 +274,35 @@ static void add(struct totals *t, const struct world *w)
     t->loads += w->loads;
 }
 
-static void run_seed(uint64_t seed, uint64_t steps, bool verbose, struct totals *t)
+static unsigned slowness(struct rng *r)
+{
+    return rng_one_in(r, 3) ? 1 + rng_below(r, 20) : 1;
+}
+
+static void begin(struct run *run, uint64_t seed, enum protocols p)
+{
+    struct world *w = &run->world;
+
+    world_init(w, seed);
+    run->crash_one_in = rng_one_in(&w->rng, 4) ? UINT32_MAX : 5 + rng_below(&w->rng, 100);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        client_init(&run->stomp[i], w, i);
+        amqp_client_init(&run->amqp[i], w, i);
+        run->stomp[i].slow = run->amqp[i].slow = slowness(&w->rng);
+    }
+    run->amqp_count = p == ONLY_STOMP  ? 0
+                      : p == ONLY_AMQP ? CLIENTS
+                                       : 1 + rng_below(&w->rng, CLIENTS - 1);
+}
+
+static void run_seed(uint64_t seed, uint64_t steps, bool verbose, enum protocols p,
+                     struct totals *t)
 {
     static struct run run;
     struct world *w = &run.world;
 
     trace_begin(seed, verbose);
-    world_init(w, seed);
-    w->handed = client_handed;
-    run.crash_one_in = rng_one_in(&w->rng, 4) ? UINT32_MAX : 5 + rng_below(&w->rng, 100);
-    for (unsigned i = 0; i < CLIENTS; i++) {
-        client_init(&run.client[i], w, i);
-        run.client[i].slow = rng_one_in(&w->rng, 3) ? 1 + rng_below(&w->rng, 20) : 1;
-    }
+    begin(&run, seed, p);
     for (uint64_t i = 1; i <= steps; i++) {
         trace_step(i);
         step(&run);
@@ -225,8 +311,10 @@ static void run_seed(uint64_t seed, uint64_t steps, bool verbose, struct totals 
     }
     finish(&run);
     add(t, w);
-    for (int i = 0; i < CLIENTS; i++)
-        client_fini(&run.client[i]);
+    for (int i = 0; i < CLIENTS; i++) {
+        client_fini(&run.stomp[i]);
+        amqp_client_fini(&run.amqp[i]);
+    }
     world_fini(w);
 }
 
@@ -234,7 +322,7 @@ static void run_seed(uint64_t seed, uint64_t steps, bool verbose, struct totals 
 
 struct options {
     uint64_t seeds, steps, seed;
-    bool verbose, stomp, direct;
+    bool verbose, stomp, amqp, direct;
 };
 
 struct flag {
@@ -251,6 +339,7 @@ static bool parse_flag(const char *text, struct options *o)
 {
     const struct flag flags[] = { { "--verbose", &o->verbose },
                                   { "--stomp", &o->stomp },
+                                  { "--amqp", &o->amqp },
                                   { "--direct", &o->direct } };
 
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
@@ -296,7 +385,7 @@ int main(int argc, char **argv)
 
     if (!parse(argc, argv, &o)) {
         (void)fprintf(stderr, "usage: sim [--seeds N] [--steps N] [--seed K] [--verbose]"
-                              " [--stomp | --direct]\n");
+                              " [--stomp | --amqp | --direct]\n");
         return 2;
     }
     log_configure(LOG_FATAL, false);
@@ -304,8 +393,12 @@ int main(int argc, char **argv)
     uint64_t last = first - 1 + (o.seeds ? o.seeds : o.seed ? 1 : 200);
     for (uint64_t seed = first; seed <= last; seed++) {
         if (!o.direct)
-            run_seed(seed, o.steps, o.verbose, &t);
-        if (!o.stomp)
+            run_seed(seed, o.steps, o.verbose,
+                     o.stomp  ? ONLY_STOMP
+                     : o.amqp ? ONLY_AMQP
+                              : STOMP_AND_AMQP,
+                     &t);
+        if (!o.stomp && !o.amqp)
             direct_run(seed, o.steps, o.verbose);
     }
     if (!o.direct)

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "proto/amqp.h"
 #include "tests/lib/core_rig.h"
 #include "tests/sim/trace.h"
 
@@ -86,7 +87,7 @@ static void ask_for_loads(struct world *w)
 
 /* ---- the life of a process ---- */
 
-static void declare(struct core *core, client_id id, const struct sim_queue *q, uint64_t now_ms)
+static uint64_t declare(struct core *core, client_id id, const struct sim_queue *q, uint64_t now_ms)
 {
     struct buf args = { 0 };
     struct queue_spec s = { .name = bytes_str(q->name),
@@ -101,6 +102,7 @@ static void declare(struct core *core, client_id id, const struct sim_queue *q, 
     if (q->exchange)
         CHECK(core_bind(core, id, &b, NULL) == OK);
     buf_fini(&args);
+    return info.queue_id;
 }
 
 static void start(struct world *w)
@@ -115,7 +117,7 @@ static void start(struct world *w)
         client_id id = core_client_open(core, core_vhost_find(core, BYTES("/")), &owner);
 
         for (int i = 0; i < QUEUES; i++)
-            declare(core, id, &sim_queues[i], w->now_ms);
+            w->queue_id[i] = declare(core, id, &sim_queues[i], w->now_ms);
         core_client_close(core, id, w->now_ms);
     }
     w->env.core = core;
@@ -193,7 +195,8 @@ void world_restart(struct world *w)
 
 /* ---- the network ---- */
 
-struct wire *world_connect(struct world *w, void *client)
+struct wire *world_connect(struct world *w, void *client, session_open_fn *open,
+                           world_handed_fn *handed)
 {
     for (size_t i = 0; i < WIRES_MAX; i++) {
         struct wire *wire;
@@ -202,7 +205,8 @@ struct wire *world_connect(struct world *w, void *client)
             continue;
         wire = w->wire[i] = mem_new(struct wire);
         wire->client = client;
-        wire->session = stomp_session_open(&w->env, true);
+        wire->handed = handed;
+        wire->session = open(&w->env, true);
         wire->session->conn = wire;
         return wire;
     }
@@ -236,6 +240,20 @@ static bool may_read(const struct world *w, const struct session *s)
     return !s->paused && !s->ending && !pressed && s->out.n < w->env.output_bytes;
 }
 
+static size_t input(struct wire *wire, uint8_t *in, size_t n)
+{
+    struct session *old = wire->session;
+    size_t used = old->ops->input(old, in, n);
+
+    if (!old->become)
+        return used;
+    wire->session = old->become(old->env, old->loopback);
+    wire->session->conn = wire;
+    session_untouch(old);
+    old->ops->close(&old);
+    return wire->session->ops->input(wire->session, in, n);
+}
+
 void world_feed(struct world *w, struct wire *wire, size_t n)
 {
     struct session *s = wire->session;
@@ -252,13 +270,15 @@ void world_feed(struct world *w, struct wire *wire, size_t n)
     size_t have = wire->left.n;
     uint8_t *in = mem_alloc(have);
     memcpy(in, wire->left.p, have);
-    size_t used = s->ops->input(s, in, have);
+    size_t used = input(wire, in, have);
+    s = wire->session;
     CHECK(used <= have);
     wire->left.n = 0;
     buf_put(&wire->left, in + used, have - used);
     mem_free(in);
     session_touch(s);
-    SIM_CHECK(s->ending || wire->left.n < 200000, "a session uses none of %zu bytes", wire->left.n);
+    SIM_CHECK(s->ending || s->paused || wire->left.n < 200000, "a session uses none of %zu bytes",
+              wire->left.n);
 }
 
 /* What the socket would take: a reader that does not read fills it up. */
@@ -301,8 +321,9 @@ static void observe(struct world *w)
 
         if (!port || e[i].kind != EFFECT_DELIVER)
             continue;
+        struct wire *to = port->session->conn;
         core_effect_message(w->env.core, &e[i], &m);
-        w->handed(w, port->session->conn, &e[i], &m);
+        to->handed(w, to, port, &e[i], &m);
     }
 }
 
@@ -357,6 +378,14 @@ void world_settle(struct world *w)
     sim_fail("the broker does not come to rest");
 }
 
+int world_queue(const struct world *w, uint64_t queue_id)
+{
+    for (int i = 0; i < QUEUES; i++)
+        if (w->queue_id[i] == queue_id)
+            return i;
+    return NOWHERE;
+}
+
 struct core_stats world_stats(const struct world *w)
 {
     struct core_stats s;
@@ -379,6 +408,20 @@ void world_check(const struct world *w)
 static uint64_t one_of(struct rng *r, const uint64_t *list, uint32_t n)
 {
     return list[rng_below(r, n)];
+}
+
+static void choose_amqp(struct world *w)
+{
+    static const uint64_t frame[] = { AMQP_FRAME_MIN_BYTES, 16 << 10, 128 << 10 };
+    static const uint64_t consumer_timeout[] = { 0, 15000, 1800000 };
+
+    w->env.message_bytes = w->opt.message_bytes;
+    w->env.amqp = (struct amqp_limits){
+        .frame_bytes = (uint32_t)one_of(&w->rng, frame, 3),
+        .channels = 8,
+        .heartbeat_s = 60,
+        .consumer_timeout_ms = one_of(&w->rng, consumer_timeout, 3),
+    };
 }
 
 static void choose(struct world *w)
@@ -407,6 +450,7 @@ static void choose(struct world *w)
         .body_bytes = 16 << 20,
         .inline_bytes = rng_one_in(&w->rng, 2) ? 300 : 65536,
     };
+    choose_amqp(w);
     trace("memory=%" PRIu64 " ahead=%" PRIu64 " uncommitted=%" PRIu64 " unacked=%u output=%zu",
           w->opt.memory_bytes, w->opt.read_ahead_bytes, w->opt.uncommitted_bytes, w->opt.unacked,
           w->env.output_bytes);

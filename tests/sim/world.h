@@ -12,6 +12,13 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/rng.h"
 
+struct world;
+struct wire;
+
+/* Told of each delivery before it is encoded. */
+typedef void world_handed_fn(struct world *w, struct wire *to, struct session_port *port,
+                             const struct effect *e, const struct message *m);
+
 /* One connection.  Owner: the world; a client holds it until it is gone. */
 struct wire {
     struct session *session; /* NULL: the broker has closed it */
@@ -20,7 +27,8 @@ struct wire {
     struct buf down;         /* written by the broker, not yet read by the client */
     bool cut;                /* the client sees the end once `down` is read */
     bool died;               /* for the process ended */
-    void *client;            /* struct client */
+    void *client;            /* struct client or struct amqp_client */
+    world_handed_fn *handed;
 };
 
 enum { WIRES_MAX = 16 };
@@ -43,15 +51,14 @@ struct world {
     uint64_t turns, commits, loads, crashes;
     uint64_t peak_memory;
     bool disk_low;
-    /* Told of each delivery before it is encoded. */
-    void (*handed)(struct world *w, struct wire *to, const struct effect *e,
-                   const struct message *m);
+    uint64_t queue_id[QUEUES]; /* the core's */
 };
 
 void world_init(struct world *w, uint64_t seed);
 void world_fini(struct world *w);
 
-struct wire *world_connect(struct world *w, void *client);
+struct wire *world_connect(struct world *w, void *client, session_open_fn *open,
+                           world_handed_fn *handed);
 /* The client lets go of it; the broker notices. */
 void world_hang_up(struct world *w, struct wire **wire);
 
@@ -71,6 +78,8 @@ void world_restart(struct world *w);
 void world_settle(struct world *w);
 bool world_is_idle(const struct world *w);
 
+/* Which of sim_queues that is; NOWHERE: none of them. */
+int world_queue(const struct world *w, uint64_t queue_id);
 struct core_stats world_stats(const struct world *w);
 void world_check(const struct world *w);
 

@@ -115,7 +115,7 @@ void amqp_ask(struct amqp_chan *ch, const struct amqp_args *args, uint32_t reply
 void amqp_arrived(struct amqp_chan *ch, size_t answers)
 {
     /* A word of a process that has died tells nothing of the next. */
-    for (size_t i = 0; i < answers && !ch->client->wire->died; i++)
+    for (size_t i = 0; i < answers && ch->client->boot == ch->client->world->boot; i++)
         oracle_done(&ch->client->world->oracle, &ch->settle[i]);
     ch->settle_count -= answers;
     if (ch->settle_count > 0)
@@ -190,6 +190,7 @@ static void connect(struct amqp_client *c)
     c->wire = world_connect(c->world, c, rng_one_in(r, 2) ? amqp_session_open : detect_session_open,
                             amqp_client_handed);
     c->connected_ms = c->world->now_ms;
+    c->boot = c->world->boot;
     buf_put(&c->wire->up, amqp_protocol, AMQP_PROTOCOL_BYTES);
     if (!c->pipelines)
         return;

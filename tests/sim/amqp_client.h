@@ -120,8 +120,8 @@ struct amqp_client {
     bool beats, pipelines, of_channel; /* pipelines: its log-in; of_channel: basic.qos */
     unsigned slow;
     uint64_t connected_ms, heard_ms, requests, next_sub;
-    uint64_t frames; /* read, without heartbeats */
-    uint32_t frame_bytes;
+    uint64_t frames;            /* read, without heartbeats */
+    uint32_t frame_bytes, boot; /* boot: of the broker, when it connected */
     struct buf in;
     struct amqp_chan chan[AMQP_CHANNELS];
 };

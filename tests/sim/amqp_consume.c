@@ -14,6 +14,14 @@ static struct rng *rng_of(const struct amqp_chan *ch)
     return &ch->client->world->rng;
 }
 
+/* Long messages are few, and much happens while one is on its way: they are looked for. */
+static int some_queue(const struct amqp_chan *ch)
+{
+    struct rng *r = rng_of(ch);
+
+    return rng_one_in(r, 3) ? ch->client->world->long_queue : (int)rng_below(r, QUEUES);
+}
+
 /* ---- consumers ---- */
 
 static size_t active_count(const struct amqp_chan *ch)
@@ -32,7 +40,7 @@ static struct amqp_sub *add_sub(struct amqp_chan *ch)
 
     ch->sub = mem_grow(ch->sub, &ch->sub_cap, ch->sub_count + 1, sizeof *ch->sub);
     ch->sub[ch->sub_count++] = s;
-    s->queue = (int)rng_below(r, QUEUES);
+    s->queue = some_queue(ch);
     s->no_ack = rng_one_in(r, 6);
     s->prefetch = ch->next_prefetch;
     if (!rng_one_in(r, 5))
@@ -86,7 +94,7 @@ void amqp_cancel_some(struct amqp_chan *ch)
 void amqp_get_some(struct amqp_chan *ch)
 {
     bool no_ack = rng_one_in(rng_of(ch), 6);
-    int queue = (int)rng_below(rng_of(ch), QUEUES);
+    int queue = some_queue(ch);
     struct bytes name = bytes_str(sim_queues[queue].name);
 
     amqp_ask(ch,

@@ -42,6 +42,8 @@ static struct sent *describe(struct amqp_chan *ch)
     m->sender = ch->sender;
     m->boot = world_of(ch)->boot;
     m->size = some_size(r);
+    if (m->size > BLOB_MIN_BYTES && m->copies)
+        world_of(ch)->long_queue = m->copy[0].queue;
     m->persistent = !rng_one_in(r, 8);
     m->fancy = rng_one_in(r, 2);
     m->has_ttl = rng_one_in(r, 12);

@@ -20,7 +20,7 @@
 
 enum { CLIENTS = 8, CHECK_EVERY = 97, LONG_BYTES = 40000 };
 
-/* Some of the clients speak AMQP, the others STOMP; `some` of each by chance. */
+/* What the clients speak; of both, chance says how many speak which. */
 enum protocols { STOMP_AND_AMQP, ONLY_STOMP, ONLY_AMQP };
 
 struct run {

@@ -52,6 +52,7 @@ struct world {
     uint64_t peak_memory;
     bool disk_low;
     uint64_t queue_id[QUEUES]; /* the core's */
+    int long_queue;            /* where the latest long message went */
 };
 
 void world_init(struct world *w, uint64_t seed);

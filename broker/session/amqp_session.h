@@ -153,7 +153,7 @@ static inline struct buf *amqp_out(struct amqp_channel *ch)
 
 /* ---- amqp_conn.c ---- */
 
-/* Refuses what came: connection.close, then only close-ok counts [4.2.? hard errors].
+/* Refuses what came: connection.close, then only close-ok counts [1.3, hard errors].
  * `method`: whose fault it is, 0: none. */
 void amqp_fail(struct amqp_session *s, enum amqp_reply code, uint32_t method, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

@@ -414,13 +414,14 @@ def _():
                 c.put("SEND", {"destination": "/queue/a", "receipt": "r"}, b"x")
             for c in (one, other):
                 c.wait("RECEIPT")
+        commits_handed_over(d, alone, 50)
         began = time.monotonic()
-        commits_handed_over(d, alone, 100)
-        if time.monotonic() - began > 0.08:
-            raise Skip("a commit takes too long here for the loop to make it")
         few = commits_handed_over(d, alone, 200)
+        took = time.monotonic() - began
         many = commits_handed_over(d, together, 200)
-        assert few < 100 < many, (few, many)
+        if few >= many / 2 and took > 0.1:
+            raise Skip("commits take too long here for the loop to make them")
+        assert few < many / 2, (few, many)
 
 
 @case("one port serves every protocol, told apart by its first bytes")

@@ -97,6 +97,7 @@ static void refused(struct amqp_channel *ch, const struct publish *p, const char
     if (p->m.body_size > ch->conn->s.env->message_bytes)
         return;
     confirm(ch, true);
+    ch->tx_refused = ch->transactional;
     if (core_pressure(core_of(ch)) == CORE_PRESSURE_DISK)
         amqp_block(ch->conn);
 }

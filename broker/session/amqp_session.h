@@ -81,6 +81,7 @@ struct amqp_channel {
     uint16_t number;
     enum amqp_channel_state state;
     bool confirming, transactional, flow_off;
+    bool tx_refused;   /* a message of the transaction found the disk full: it cannot commit */
     client_id client;  /* 0: closing */
     uint32_t prefetch; /* of consumers to come */
     struct tx *tx;

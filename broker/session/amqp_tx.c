@@ -12,6 +12,7 @@ static void begin(struct amqp_channel *ch)
 {
     ch->tx = core_tx_begin(core_of(ch), ch->client);
     ch->tx_settles = 0;
+    ch->tx_refused = false;
 }
 
 void amqp_on_tx_select(struct amqp_channel *ch, const struct amqp_args *args)
@@ -51,6 +52,10 @@ void amqp_on_tx_commit(struct amqp_channel *ch, const struct amqp_args *args)
 
     if (!is_transactional(ch, args->id))
         return;
+    if (ch->tx_refused) {
+        commit_failed(ch, args->id, PUBLISH_REFUSED, "the disk was full");
+        return;
+    }
     enum publish_result r = core_tx_commit(core_of(ch), &ch->tx, &why, ch->conn->s.env->now_ms);
     if (r != PUBLISH_ROUTED && r != PUBLISH_UNROUTED) {
         commit_failed(ch, args->id, r, why);

@@ -468,6 +468,32 @@ START_TEST(with_a_full_disk_a_publisher_without_confirms_waits_and_loses_nothing
 }
 END_TEST
 
+/* Its body cannot be kept, so the transaction must not be told as done, later or ever. */
+START_TEST(a_long_message_that_met_a_full_disk_fails_its_transaction)
+{
+    static uint8_t body[BLOB_MIN_BYTES + 1];
+
+    log_in();
+    SAY(1, tx_select, .unused_ = 0);
+    HEARS(tx_select_ok);
+    r.disk_full = true;
+    core_disk_free(r.core, 0);
+    SAY(1, basic_publish, .routing_key = BYTES("q"));
+    say_persistent(1, bytes_of(body, sizeof body));
+    r.disk_full = false;
+    core_disk_free(r.core, UINT64_MAX);
+    SAY(1, tx_commit, .unused_ = 0);
+    do
+        wire_wait(&r, 500);
+    while (r.peer[0]->paused);
+    struct amqp_args args;
+    while ((args = hear_settled()).id == AMQP_connection_blocked)
+        ;
+    ck_assert_uint_eq(args.id, AMQP_channel_close);
+    ck_assert_uint_eq(args.channel_close.reply_code, 406);
+}
+END_TEST
+
 START_TEST(a_delivery_unacked_for_too_long_closes_its_channel_and_goes_back)
 {
     struct amqp_args args;
@@ -520,6 +546,7 @@ Suite *amqp_session_suite(void)
     tcase_add_test(t, a_commit_ok_means_on_disk);
     tcase_add_test(t, with_a_full_disk_a_confirming_publisher_gets_a_nack);
     tcase_add_test(t, with_a_full_disk_a_publisher_without_confirms_waits_and_loses_nothing);
+    tcase_add_test(t, a_long_message_that_met_a_full_disk_fails_its_transaction);
     tcase_add_test(t, a_delivery_unacked_for_too_long_closes_its_channel_and_goes_back);
     suite_add_tcase(s, t);
     return s;

@@ -211,11 +211,13 @@ class Load:
         self.port, self.book, self.make = port, book, make
         self.numbers = collections.Counter()  # the last one of each publisher
 
-    def run(self, seconds, end, dies=False):
+    def run(self, seconds, end, dies=None):
         """Lets new agents work so long, calls end(), and reads what is still under way.
-        dies: the daemon is expected to end by itself before."""
+        dies: called once all are connected; the daemon is expected to end by itself of it."""
         self.book.next_life()
         agents = self.make(self)
+        if dies:
+            dies()
         with selectors.DefaultSelector() as selector:
             for agent in agents:
                 selector.register(agent.socket, selectors.EVENT_READ, agent)

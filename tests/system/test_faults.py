@@ -62,8 +62,8 @@ def fail_each(what, numbers, error):
     load = Load(d.port, book, agents)
     for n in numbers:
         seen = len(d.log())
-        disk.fail(what, n, error)
-        load.run(5, lambda: equal(d.wait(), EX_IOERR, f"{what} {n}: exit status"), dies=True)
+        load.run(5, lambda: equal(d.wait(), EX_IOERR, f"{what} {n}: exit status"),
+                 dies=lambda: disk.fail(what, n, error))
         disk.heal()
         said = [line for line in d.log()[seen:].split("\n") if " fatal " in line]
         equal(len(said), 1, f"{what} {n}: fatal lines in {d.log()[seen:]!r}")
@@ -115,8 +115,8 @@ def _():
     statuses = []
     for n in range(1, 30, 3):
         for what in ("write", "sync"):
-            disk.fail(what, 40 + n)
-            load.run(0.4, lambda: statuses.append(d.stop(signal.SIGKILL)), dies=True)
+            load.run(0.4, lambda: statuses.append(d.stop(signal.SIGKILL)),
+                     dies=lambda: disk.fail(what, 40 + n))
             disk.heal()
             d.start()
     equal(set(statuses) - {EX_IOERR, -signal.SIGKILL}, set(), "exit statuses")

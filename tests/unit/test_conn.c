@@ -224,10 +224,10 @@ END_TEST
 
 START_TEST(frame_beyond_the_limit_ends_the_connection)
 {
-    char block[4096];
+    static char block[32768];
 
     memset(block, 'x', sizeof block);
-    for (unsigned i = 0; i < 5 << 8 && !closed; i++) {
+    for (unsigned i = 0; i < 5 << 5 && !closed; i++) {
         (void)!write(peer, block, sizeof block);
         turn();
     }

@@ -3,7 +3,8 @@
  * OK is there afterwards, whole; the one under way is there whole or not at all.
  *
  * What must be there is asked of the engine in memory, given the same commits.
- * LODGE_POWER_CUTS sets how many cuts are made. */
+ * LODGE_POWER_CUTS sets how many cuts are made; with LODGE_FAULT_STRIDE=n only
+ * every n-th operation is tried as the one that fails. */
 #include <check.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -218,12 +219,19 @@ START_TEST(cuts_upon_cuts_lose_nothing_confirmed)
 }
 END_TEST
 
+static uint64_t fault_stride(void)
+{
+    const char *stride = getenv("LODGE_FAULT_STRIDE");
+
+    return stride ? strtoull(stride, NULL, 10) : 1;
+}
+
 /* Operation n fails, for every n until a life passes without. */
 static void fail_each(int rc, uint64_t more, bool gather, bool power)
 {
     uint64_t seed = 7;
 
-    for (uint64_t n = 1;; n++) {
+    for (uint64_t n = 1;; n += fault_stride()) {
         struct script s;
         unsigned acked = 0;
 

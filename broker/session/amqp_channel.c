@@ -102,6 +102,7 @@ void amqp_channel_fail(struct amqp_channel *ch, enum amqp_reply code, uint32_t m
         return;
     }
     amqp_log_fault(s, "amqp.channel_refused", detail);
+    amqp_sending_skip(ch);
     channel_end(ch);
     ch->state = AMQP_CHANNEL_CLOSING;
     amqp_put(ch,
@@ -178,6 +179,7 @@ static void on_close(struct amqp_channel *ch, const struct amqp_args *args)
         amqp_fail(s, AMQP_CHANNEL_ERROR, args->id, "channel closed while a message was being sent");
         return;
     }
+    amqp_sending_skip(ch);
     channel_free(ch);
     amqp_put_method(&s->s.out, number, &(struct amqp_args){ .id = AMQP_channel_close_ok });
     s->s.env->count.frames_out++;

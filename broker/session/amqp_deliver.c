@@ -141,6 +141,14 @@ void amqp_sending_free(struct amqp_channel *ch)
         sending_drop(ch);
 }
 
+void amqp_sending_skip(struct amqp_channel *ch)
+{
+    while (ch->sending) {
+        buf_bytes(&ch->conn->s.out, buf_view(&ch->sending->later));
+        sending_drop(ch);
+    }
+}
+
 static void sending_end(struct amqp_channel *ch)
 {
     buf_bytes(&ch->conn->s.out, buf_view(&ch->sending->later));

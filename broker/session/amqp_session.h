@@ -250,6 +250,8 @@ void amqp_get_empty(struct amqp_channel *ch);
 void amqp_cancelled(struct amqp_channel *ch, const struct effect *e);
 void amqp_part(struct amqp_channel *ch, const struct effect *e);
 void amqp_sending_drained(struct amqp_channel *ch);
+/* The channel ends before a body on its way has begun: the replies behind it leave, it does not. */
+void amqp_sending_skip(struct amqp_channel *ch);
 void amqp_sending_free(struct amqp_channel *ch);
 
 /* ---- amqp_consume.c, RabbitMQ's direct reply-to among it ---- */

@@ -494,6 +494,40 @@ START_TEST(a_long_message_that_met_a_full_disk_fails_its_transaction)
 }
 END_TEST
 
+/* The output is full of deliveries, so a long message that was got cannot begin. */
+START_TEST(a_close_before_a_long_message_has_begun_keeps_the_replies_behind_it)
+{
+    static uint8_t body[BLOB_MIN_BYTES + 1];
+    struct amqp_args args;
+    bool confirmed = false;
+
+    log_in();
+    SAY(2, queue_declare, .queue = BYTES("long"), .durable = true);
+    HEARS(queue_declare_ok);
+    SAY(2, basic_publish, .routing_key = BYTES("long"));
+    say_persistent(2, bytes_of(body, sizeof body));
+    wire_settle(&r);
+    for (int i = 0; i < 20; i++) {
+        SAY(1, basic_publish, .routing_key = BYTES("q"));
+        say_persistent(1, bytes_of(body, sizeof body / 2));
+    }
+    SAY(1, confirm_select, .unused_ = 0);
+    SAY(1, basic_consume, .queue = BYTES("q"), .no_ack = true);
+    wire_settle(&r);
+    SAY(1, basic_get, .queue = BYTES("long"));
+    wire_settle(&r);
+    publish("q", "x");
+    wire_settle(&r);
+    SAY(1, channel_close, .reply_code = 200);
+    while ((args = hear()).id != AMQP_channel_close_ok) {
+        ck_assert_uint_ne(args.id, 0);
+        ck_assert_uint_ne(args.id, AMQP_basic_get_ok);
+        confirmed |= args.id == AMQP_basic_ack;
+    }
+    ck_assert(confirmed);
+}
+END_TEST
+
 START_TEST(a_delivery_unacked_for_too_long_closes_its_channel_and_goes_back)
 {
     struct amqp_args args;
@@ -547,6 +581,7 @@ Suite *amqp_session_suite(void)
     tcase_add_test(t, with_a_full_disk_a_confirming_publisher_gets_a_nack);
     tcase_add_test(t, with_a_full_disk_a_publisher_without_confirms_waits_and_loses_nothing);
     tcase_add_test(t, a_long_message_that_met_a_full_disk_fails_its_transaction);
+    tcase_add_test(t, a_close_before_a_long_message_has_begun_keeps_the_replies_behind_it);
     tcase_add_test(t, a_delivery_unacked_for_too_long_closes_its_channel_and_goes_back);
     suite_add_tcase(s, t);
     return s;

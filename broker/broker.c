@@ -35,10 +35,22 @@ void broker_take_done(struct broker *b)
     }
 }
 
-/* What gathered since the last commit, when storage is free for it; or NULL. */
+/* Whoever publishes waits for each commit. */
+static bool alone(const struct broker *b)
+{
+    return b->quiet_commits >= QUIET_COMMITS;
+}
+
+/* What gathered since the last commit, when it may be made now; or NULL. */
 static struct commit *next_commit(struct broker *b)
 {
-    return store_idle(b->store) ? core_seal(b->core, b->env.now_ms) : NULL;
+    if (!store_idle(b->store))
+        return NULL;
+    if (!core_gathered(b->core))
+        pace_nothing(&b->pace);
+    else if (!alone(b) && !pace_may_begin(&b->pace, clock_monotonic_ns()))
+        return NULL;
+    return core_seal(b->core, b->env.now_ms);
 }
 
 /* Commits grow with the load: while one is under way the next one gathers.  Where
@@ -51,7 +63,8 @@ static void submit(struct broker *b)
     if (!c)
         return;
     b->inputs_before = b->inputs;
-    if (b->quiet_commits >= QUIET_COMMITS) {
+    pace_began(&b->pace, clock_monotonic_ns());
+    if (alone(b)) {
         store_commit_here(b->store, c);
         b->committed = c;
     } else {
@@ -83,7 +96,7 @@ static void ask_for_loads(struct broker *b)
 
 static bool submit_rest(struct broker *b)
 {
-    struct commit *c = next_commit(b);
+    struct commit *c = store_idle(b->store) ? core_seal(b->core, b->env.now_ms) : NULL;
 
     if (c)
         store_submit(b->store, c);
@@ -124,6 +137,14 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* When a commit that is held up begins; the timer counts in milliseconds. */
+static uint64_t held_until_ms(const struct broker *b)
+{
+    uint64_t ns = store_idle(b->store) ? pace_until_ns(&b->pace) : UINT64_MAX;
+
+    return ns == UINT64_MAX ? UINT64_MAX : (ns + 999999) / 1000000;
+}
+
 /* When, on the monotonic clock, something is due though nothing happens. */
 static uint64_t next_at_ms(const struct broker *b)
 {
@@ -131,6 +152,7 @@ static uint64_t next_at_ms(const struct broker *b)
     uint64_t core_at = core_next_at_ms(b->core), now = b->env.now_mono_ms;
     uint64_t at = least(wake ? wake->key : UINT64_MAX, net_next_at_ms(b->net));
 
+    at = least(at, held_until_ms(b));
     if (b->state != BROKER_RUNNING)
         at = least(at, b->stop_at_ms);
     if (core_pressure(b->core) == CORE_PRESSURE_DISK)
@@ -169,8 +191,10 @@ void broker_turn_end(struct broker *b)
     struct session_env *env = &b->env;
 
     net_clock(b->net);
-    if (net_took_input(b->net))
+    if (net_took_input(b->net)) {
         b->inputs++;
+        pace_input(&b->pace, clock_monotonic_ns());
+    }
     take_own_commit(b);
     (void)session_run_wakes(env);
     await_disk(b);

@@ -10,6 +10,7 @@
 
 #include "broker/lock.h"
 #include "broker/net/listener.h"
+#include "broker/pace.h"
 #include "broker/session/auth.h"
 #include "config/settings.h"
 
@@ -36,6 +37,7 @@ struct broker {
     bool again;                     /* the next turn comes at once */
     struct commit *committed;       /* by the loop itself, in the last turn */
     unsigned quiet_commits;         /* in a row */
+    struct pace pace;
     uint64_t inputs, inputs_before; /* turns with input; when the last commit was sealed */
     enum broker_state state;
     uint64_t stop_at_ms;   /* monotonic: patience ends */

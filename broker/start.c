@@ -170,6 +170,7 @@ void broker_use_settings(struct broker *b)
                                         .heartbeat_s = (uint16_t)(s->amqp_heartbeat / 1000),
                                         .consumer_timeout_ms = s->amqp_consumer_timeout };
     b->env.message_bytes = s->max_message;
+    b->pace.spacing_ns = s->storage_commit_spacing * 1000000;
     if (b->net)
         net_set_connections(b->net, (uint32_t)s->max_connections);
 }

@@ -68,6 +68,8 @@
       "heartbeat interval that is proposed to clients; 0: none")                                   \
     X(MS, amqp_consumer_timeout, "amqp.consumer_timeout", "30m", 0, 2592000000, ON_RELOAD, NULL,   \
       "a delivery unacknowledged for longer closes its channel; 0: never")                         \
+    X(MS, storage_commit_spacing, "storage.commit_spacing", "1ms", 0, 1000, ON_RELOAD, NULL,       \
+      "least time between commits while more messages keep coming in; 0: none")                    \
     X(BYTES, storage_checkpoint, "storage.checkpoint", "32m", 1 << 20, 1ULL << 30, AT_START, NULL, \
       "size of the write-ahead log that wakes the checkpoint")                                     \
     X(BYTES, storage_cache, "storage.cache", "2m", 1 << 20, 1ULL << 34, AT_START, NULL,            \

@@ -188,6 +188,14 @@ static void release_confirms(struct core *c)
         client_release_confirms(c, container_of(node, struct client, in_holding));
 }
 
+bool core_gathered(const struct core *c)
+{
+    const struct retain *r = &c->retain;
+
+    return (c->open && c->open->op_count > 0) || (r->open[0] && r->open[0]->slot_count > 0) ||
+           !list_empty(&r->closed) || !list_empty(&r->dirty) || !list_empty(&c->holding);
+}
+
 struct commit *core_seal(struct core *c, uint64_t now_ms)
 {
     struct commit *commit = core_open_commit(c);

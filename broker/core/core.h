@@ -251,6 +251,8 @@ uint64_t core_next_at_ms(const struct core *c);
 
 /* ---- disk ---- */
 
+/* Is there something that somebody did, for the next commit?  (Compaction is not.) */
+bool core_gathered(const struct core *c);
 /* What gathered, for the store; NULL: nothing.  Only when the store is idle. */
 struct commit *core_seal(struct core *c, uint64_t now_ms);
 void core_committed(struct core *c, struct commit *done); /* frees it */

@@ -33,10 +33,10 @@ struct broker {
     struct event on_store, on_auth, on_signal, timer, watchdog;
     bool has_events;
     int signal_fd;
-    uint64_t armed_at_ms;           /* monotonic; UINT64_MAX: the timer is off */
-    bool again;                     /* the next turn comes at once */
-    struct commit *committed;       /* by the loop itself, in the last turn */
-    unsigned quiet_commits;         /* in a row */
+    uint64_t armed_at_ms;     /* monotonic; UINT64_MAX: the timer is off */
+    bool again;               /* the next turn comes at once */
+    struct commit *committed; /* by the loop itself, in the last turn */
+    unsigned quiet_commits;   /* in a row */
     struct pace pace;
     uint64_t inputs, inputs_before; /* turns with input; when the last commit was sealed */
     enum broker_state state;

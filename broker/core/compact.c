@@ -10,10 +10,11 @@ enum {
     SMALL_SLOTS_A_SPAN = 64, /* fewer: small */
     SMALL_BATCHES = 4096,    /* so many small batches, or spans in them, are worth it */
     SMALL_SPANS = 32 * 1024,
-    URGENT_SHARE = 2,        /* spans of small batches may take half of the budget */
-    QUIET_BYTES = 64 * 1024, /* a commit of less leaves the disk time */
-    SPARSE_SHARE = 4,        /* at most a quarter alive */
-    SPARSE_REST_MS = 1000,   /* a batch that is being drained will be gone by then */
+    URGENT_SHARE = 2,      /* spans of small batches may take half of the budget */
+    PAUSE_COMMITS = 2,     /* a pause shorter than so many commits: the disk is busy */
+    QUIET_MS = 500,        /* and was for so long after */
+    SPARSE_SHARE = 4,      /* at most a quarter alive */
+    SPARSE_REST_MS = 1000, /* a batch that is being drained will be gone by then */
     WINDOW_BYTES = 4 * 1024 * 1024,
     WINDOW_SHARE = 4, /* at most a quarter of the budget */
     WINDOW_BATCHES = 4096
@@ -191,8 +192,18 @@ static bool small_worth_it(const struct core *c)
 
     if (k->small_count < enough && k->small_spans < SMALL_SPANS)
         return false;
-    return c->retain.unsealed_bytes < QUIET_BYTES || k->small_count >= enough * 4 ||
+    return c->now_ms >= k->quiet_ms || k->small_count >= enough * 4 ||
            compact_span_bytes(c) >= c->opt.memory_bytes / URGENT_SHARE;
+}
+
+void compact_committed(struct core *c, const struct commit *done)
+{
+    struct compact *k = &c->compact;
+    uint64_t pause_ns = done->began_ns - k->ended_ns;
+
+    if (pause_ns < (done->ended_ns - done->began_ns) * PAUSE_COMMITS)
+        k->quiet_ms = c->now_ms + QUIET_MS;
+    k->ended_ns = done->ended_ns;
 }
 
 static void pick_window(struct core *c)

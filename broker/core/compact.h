@@ -24,7 +24,12 @@ struct compact {
     size_t source_count, source_cap;
     size_t loading;     /* of these not here yet */
     struct merge merge; /* of the window, a step a commit */
+    uint64_t ended_ns;  /* the last commit */
+    uint64_t quiet_ms;  /* from then on the disk has time, unless one more follows at once */
 };
+
+/* How much time the disk has is read off the commits. */
+void compact_committed(struct core *c, const struct commit *done);
 
 /* A batch has been written, recovered, or settled in part: is it a candidate? */
 void compact_note(struct core *c, struct batch *b);

@@ -241,6 +241,7 @@ void core_committed(struct core *c, struct commit *done)
     c->stats.wal_bytes = done->wal_bytes;
     core_disk_free(c, done->disk_free_bytes);
     retain_committed(c, done);
+    compact_committed(c, done);
     release_confirms(c);
     commit_free(&done);
 }

@@ -55,6 +55,8 @@ void rig_commit(struct rig *r)
         return;
     r->under_way = NULL;
     land(r, commit);
+    commit->began_ns = r->commit_ended_ns + r->pause_ns;
+    commit->ended_ns = r->commit_ended_ns = commit->began_ns + r->commit_ns;
     core_committed(r->core, commit);
     check(r);
 }

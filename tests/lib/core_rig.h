@@ -25,8 +25,10 @@ struct rig {
     struct mem_disk *disk;
     struct engine *engine;
     uint64_t now_ms;
-    client_id client;   /* one that is there from the start */
-    bool hold_commits;  /* a sealed commit stays under way until rig_commit */
+    client_id client;             /* one that is there from the start */
+    bool hold_commits;            /* a sealed commit stays under way until rig_commit */
+    uint64_t commit_ns, pause_ns; /* how long a commit takes; from its end to the next */
+    uint64_t commit_ended_ns;
     bool hold_loads;    /* loads wait until rig_load */
     uint64_t disk_free; /* told with each commit */
     struct commit *under_way;

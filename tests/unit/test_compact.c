@@ -75,6 +75,22 @@ START_TEST(many_small_batches_become_few)
 }
 END_TEST
 
+START_TEST(while_commits_follow_hard_on_each_other_nothing_is_rewritten)
+{
+    r.commit_ns = 1000;
+    r.pause_ns = 1000;
+    put_numbers("q", 0, 2 * ENOUGH, true);
+    ck_assert_uint_ge(rig_rows(&r), 2 * ENOUGH);
+    r.pause_ns = 10000;
+    put_numbers("q", 2 * ENOUGH, 3 * ENOUGH, true);
+    ck_assert_uint_ge(rig_rows(&r), 3 * ENOUGH);
+    r.now_ms += 500;
+    put_numbers("q", 3 * ENOUGH, 4 * ENOUGH, true);
+    ck_assert_uint_le(rig_rows(&r), 2 * ENOUGH);
+    assert_numbers("q", 0, 4 * ENOUGH, 1);
+}
+END_TEST
+
 START_TEST(what_was_rewritten_is_there_after_a_crash)
 {
     put_numbers("q", 0, 3 * ENOUGH, true);
@@ -194,6 +210,7 @@ Suite *compact_suite(void)
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, many_small_batches_become_few);
+    tcase_add_test(t, while_commits_follow_hard_on_each_other_nothing_is_rewritten);
     tcase_add_test(t, what_was_rewritten_is_there_after_a_crash);
     tcase_add_loop_test(t, at_no_time_are_old_and_new_place_both_on_disk_or_none, 0, 10);
     tcase_add_test(t, queues_that_were_mixed_are_sorted_apart);

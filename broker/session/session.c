@@ -52,22 +52,31 @@ uint64_t session_run_wakes(struct session_env *env)
     return node ? node->key : UINT64_MAX;
 }
 
-void session_run_effects(struct session_env *env)
+/* Copied, and asked for anew each time: an adapter may call the core and so add effects. */
+static bool effect_at(const struct session_env *env, size_t i, struct effect *out)
 {
     size_t count = 0;
+    const struct effect *all = core_effects(env->core, &count);
 
-    (void)core_effects(env->core, &count);
-    for (size_t i = 0; i < count; i++) {
-        /* Asked again each time: an adapter may call the core and so add effects. */
-        const struct effect *e = core_effects(env->core, &count) + i;
-        struct session_port *port = core_client_owner(env->core, e->client);
+    if (i >= count)
+        return false;
+    *out = all[i];
+    return true;
+}
+
+void session_run_effects(struct session_env *env)
+{
+    struct effect e;
+
+    for (size_t i = 0; effect_at(env, i, &e); i++) {
+        struct session_port *port = core_client_owner(env->core, e.client);
 
         if (!port)
             continue;
         struct session *s = port->session;
         if (s->out.cap == 0)
             (void)buf_reserve(&s->out, OUT_FIRST_BYTES);
-        s->ops->effect(s, port, e);
+        s->ops->effect(s, port, &e);
         session_touch(s);
     }
 }

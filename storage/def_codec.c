@@ -119,3 +119,27 @@ struct def_user def_get_user(struct bytes b)
     CHECK(!r.failed && r.left == 0);
     return u;
 }
+
+void def_put_retained(struct buf *b, const struct def_retained *r)
+{
+    buf_u64(b, r->vhost_id);
+    buf_u64(b, r->stored_ms);
+    buf_u64(b, r->expires_ms);
+    put_text(b, r->routing_key);
+    put_text(b, r->props);
+    put_text(b, r->body);
+}
+
+struct def_retained def_get_retained(struct bytes b)
+{
+    struct reader r = reader_over(b);
+    struct def_retained v = { .vhost_id = reader_u64(&r) };
+
+    v.stored_ms = reader_u64(&r);
+    v.expires_ms = reader_u64(&r);
+    v.routing_key = reader_bytes_varint(&r);
+    v.props = reader_bytes_varint(&r);
+    v.body = reader_bytes_varint(&r);
+    CHECK(!r.failed && r.left == 0);
+    return v;
+}

@@ -1,41 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "storage/engine_mem.h"
 
-#include <stdatomic.h>
-
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "storage/def_codec.h"
 #include "storage/engine_error.h"
-#include "storage/mem_table.h"
-
-enum mem_tables {
-    TABLE_BATCH,
-    TABLE_SETTLED,
-    TABLE_DELIVERIES,
-    TABLE_BLOB,
-    TABLE_PART,
-    TABLE_VHOST,
-    TABLE_EXCHANGE,
-    TABLE_QUEUE,
-    TABLE_BINDING,
-    TABLE_COUNT
-};
-
-struct mem_disk {
-    atomic_flag lock; /* over the tables: loads run beside commits */
-    struct mem_table table[TABLE_COUNT];
-    struct mem_table user; /* keyed by the hash of the name, then by a number */
-    uint64_t boot, commits;
-    bool clean_stop;
-
-    atomic_uint fate; /* 0: none, else 1 + enum mem_fate */
-    atomic_uint skip;
-    atomic_bool fail_loads;
-    void (*gate)(void *arg, const struct commit *c);
-    void *gate_arg;
-};
+#include "storage/mem_disk.h"
 
 struct engine {
     struct mem_disk *disk;
@@ -69,6 +39,7 @@ struct mem_disk *mem_disk_fork(const struct mem_disk *d)
     for (size_t i = 0; i < TABLE_COUNT; i++)
         mem_table_copy(&f->table[i], &d->table[i]);
     mem_table_copy(&f->user, &d->user);
+    mem_table_copy(&f->retained, &d->retained);
     f->boot = d->boot;
     f->commits = d->commits;
     f->clean_stop = d->clean_stop;
@@ -82,6 +53,7 @@ void mem_disk_free(struct mem_disk **d)
     for (size_t i = 0; i < TABLE_COUNT; i++)
         mem_table_fini(&(*d)->table[i]);
     mem_table_fini(&(*d)->user);
+    mem_table_fini(&(*d)->retained);
     mem_free(*d);
     *d = NULL;
 }
@@ -137,6 +109,8 @@ struct mem_disk_stats mem_disk_stats(const struct mem_disk *d)
         .deliveries = d->table[TABLE_DELIVERIES].n,
         .blobs = d->table[TABLE_BLOB].n,
         .parts = d->table[TABLE_PART].n,
+        .notes = d->table[TABLE_NOTE].n,
+        .retained = d->retained.n,
     };
 
     for (size_t i = 0; i < d->table[TABLE_BATCH].n; i++)
@@ -184,61 +158,6 @@ static void batch_delete(struct mem_disk *d, uint64_t id)
     mem_table_delete(&d->table[TABLE_BATCH], id, 0);
     mem_table_delete(&d->table[TABLE_SETTLED], id, 0);
     mem_table_delete_all(&d->table[TABLE_DELIVERIES], id);
-}
-
-/* The place of the user, or of a new one, under the hash of the name. */
-static uint64_t user_place(const struct mem_disk *d, struct bytes name, uint64_t hash)
-{
-    for (uint64_t place = 0;; place++) {
-        struct mem_row *r = mem_table_find(&d->user, hash, place);
-
-        if (!r || bytes_eq(def_get_user(buf_view(&r->x)).name, name))
-            return place;
-    }
-}
-
-static void user_put(struct mem_disk *d, const struct def_user *u)
-{
-    uint64_t hash = bytes_hash(u->name, 0);
-
-    def_put_user(&mem_table_put(&d->user, hash, user_place(d, u->name, hash))->x, u);
-}
-
-static void user_delete(struct mem_disk *d, struct bytes name)
-{
-    uint64_t hash = bytes_hash(name, 0);
-
-    mem_table_delete(&d->user, hash, user_place(d, name, hash));
-}
-
-/* False: not an operation on definitions. */
-static bool apply_definition(struct mem_disk *d, const struct op *o)
-{
-    struct mem_table *t = d->table;
-
-    if (o->kind == OP_VHOST_PUT)
-        def_put_vhost(&mem_table_put(&t[TABLE_VHOST], o->vhost.id, 0)->x, &o->vhost);
-    else if (o->kind == OP_VHOST_DELETE)
-        mem_table_delete(&t[TABLE_VHOST], o->id, 0);
-    else if (o->kind == OP_EXCHANGE_PUT)
-        def_put_exchange(&mem_table_put(&t[TABLE_EXCHANGE], o->exchange.id, 0)->x, &o->exchange);
-    else if (o->kind == OP_EXCHANGE_DELETE)
-        mem_table_delete(&t[TABLE_EXCHANGE], o->id, 0);
-    else if (o->kind == OP_QUEUE_PUT)
-        def_put_queue(&mem_table_put(&t[TABLE_QUEUE], o->queue.id, 0)->x, &o->queue);
-    else if (o->kind == OP_QUEUE_DELETE)
-        mem_table_delete(&t[TABLE_QUEUE], o->id, 0);
-    else if (o->kind == OP_BINDING_PUT)
-        def_put_binding(&mem_table_put(&t[TABLE_BINDING], o->binding.id, 0)->x, &o->binding);
-    else if (o->kind == OP_BINDING_DELETE)
-        mem_table_delete(&t[TABLE_BINDING], o->id, 0);
-    else if (o->kind == OP_USER_PUT)
-        user_put(d, &o->user);
-    else if (o->kind == OP_USER_DELETE)
-        user_delete(d, o->user.name);
-    else
-        return false;
-    return true;
 }
 
 static void apply_message(struct mem_disk *d, const struct op *o)
@@ -292,7 +211,7 @@ static enum err mem_commit(struct engine *e, struct commit *c)
     enum mem_fate fate = next_fate(d);
     disk_lock(d);
     for (size_t i = 0; i < c->op_count && fate != MEM_FATE_LOSE; i++)
-        if (!apply_definition(d, &c->op[i]))
+        if (!mem_apply_definition(d, &c->op[i]))
             apply_message(d, &c->op[i]);
     d->commits += fate != MEM_FATE_LOSE;
     disk_unlock(d);
@@ -345,32 +264,6 @@ static void sweep(struct mem_disk *d)
     drop_orphans(d, &d->table[TABLE_DELIVERIES]);
 }
 
-static void recover_definitions(struct mem_disk *d, const struct recover_sink *sink, void *arg)
-{
-    struct mem_table *t = d->table;
-
-    for (size_t i = 0; i < t[TABLE_VHOST].n; i++) {
-        struct def_vhost v = def_get_vhost(buf_view(&t[TABLE_VHOST].row[i].x));
-        sink->vhost(arg, &v);
-    }
-    for (size_t i = 0; i < t[TABLE_EXCHANGE].n; i++) {
-        struct def_exchange x = def_get_exchange(buf_view(&t[TABLE_EXCHANGE].row[i].x));
-        sink->exchange(arg, &x);
-    }
-    for (size_t i = 0; i < t[TABLE_QUEUE].n; i++) {
-        struct def_queue q = def_get_queue(buf_view(&t[TABLE_QUEUE].row[i].x));
-        sink->queue(arg, &q);
-    }
-    for (size_t i = 0; i < t[TABLE_BINDING].n; i++) {
-        struct def_binding b = def_get_binding(buf_view(&t[TABLE_BINDING].row[i].x));
-        sink->binding(arg, &b);
-    }
-    for (size_t i = 0; i < d->user.n; i++) {
-        struct def_user u = def_get_user(buf_view(&d->user.row[i].x));
-        sink->user(arg, &u);
-    }
-}
-
 /* False: the row is damaged. */
 static bool recover_batch(struct mem_disk *d, const struct mem_row *r,
                           const struct recover_sink *sink, void *arg)
@@ -411,7 +304,7 @@ static enum err mem_recover(struct engine *e, const struct recover_sink *sink, v
 
     sweep(d);
     sink->boot(arg, d->boot, d->clean_stop);
-    recover_definitions(d, sink, arg);
+    mem_recover_definitions(d, sink, arg);
     for (size_t i = 0; i < d->table[TABLE_BLOB].n; i++)
         sink->blob(arg, d->table[TABLE_BLOB].row[i].a, d->table[TABLE_BLOB].row[i].value);
     recover_batches(d, sink, arg);

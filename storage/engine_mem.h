@@ -50,7 +50,7 @@ bool mem_disk_flip(struct mem_disk *d, uint64_t batch_id, bool bodies, uint64_t 
 void mem_disk_fail_loads(struct mem_disk *d, bool fail);
 
 struct mem_disk_stats {
-    uint64_t commits, batches, batch_bytes, settled, deliveries, blobs, parts;
+    uint64_t commits, batches, batch_bytes, settled, deliveries, blobs, parts, notes, retained;
 };
 struct mem_disk_stats mem_disk_stats(const struct mem_disk *d);
 

@@ -42,6 +42,13 @@ struct def_user {
     struct bytes name, password_hash, tags;
 };
 
+/* The last message of a routing key. */
+struct def_retained {
+    uint64_t vhost_id;
+    struct bytes routing_key, props, body;
+    uint64_t stored_ms, expires_ms; /* expires_ms 0: never */
+};
+
 enum op_kind {
     OP_BATCH_PUT,      /* batch_id, content, bits = dead slots or empty */
     OP_BATCH_DELETE,   /* batch_id: the row, its settled row, its deliveries rows */
@@ -60,7 +67,11 @@ enum op_kind {
     OP_BINDING_DELETE, /* id */
     OP_USER_PUT,
     OP_USER_DELETE, /* user.name */
-    OP_BOOT         /* id = boot number, flag = a clean stop */
+    OP_NOTE_PUT,    /* id = queue, bits */
+    OP_NOTE_DELETE, /* id */
+    OP_RETAINED_PUT,
+    OP_RETAINED_DELETE, /* retained.vhost_id, retained.routing_key */
+    OP_BOOT             /* id = boot number, flag = a clean stop */
 };
 
 struct op {
@@ -76,6 +87,7 @@ struct op {
         struct def_queue queue;
         struct def_binding binding;
         struct def_user user;
+        struct def_retained retained;
     };
 };
 

@@ -189,6 +189,31 @@ static enum err user_delete(struct engine *e, struct bytes name)
     return sqlite_run(e, WRITE_USER_DELETE);
 }
 
+static enum err note_put(struct engine *e, const struct op *o)
+{
+    bind_number(e, WRITE_NOTE_PUT, 1, o->id);
+    bind_blob(e, WRITE_NOTE_PUT, 2, o->bits);
+    return sqlite_run(e, WRITE_NOTE_PUT);
+}
+
+static enum err retained_put(struct engine *e, const struct def_retained *r)
+{
+    bind_number(e, WRITE_RETAINED_PUT, 1, r->vhost_id);
+    bind_blob(e, WRITE_RETAINED_PUT, 2, r->routing_key);
+    bind_blob(e, WRITE_RETAINED_PUT, 3, r->props);
+    bind_blob(e, WRITE_RETAINED_PUT, 4, r->body);
+    bind_number(e, WRITE_RETAINED_PUT, 5, r->stored_ms);
+    bind_number(e, WRITE_RETAINED_PUT, 6, r->expires_ms);
+    return sqlite_run(e, WRITE_RETAINED_PUT);
+}
+
+static enum err retained_delete(struct engine *e, const struct def_retained *r)
+{
+    bind_number(e, WRITE_RETAINED_DELETE, 1, r->vhost_id);
+    bind_blob(e, WRITE_RETAINED_DELETE, 2, r->routing_key);
+    return sqlite_run(e, WRITE_RETAINED_DELETE);
+}
+
 static enum err meta_put(struct engine *e, struct bytes key, uint64_t value)
 {
     bind_text(e, WRITE_META_PUT, 1, key);
@@ -240,6 +265,14 @@ enum err sqlite_apply(struct engine *e, const struct op *o)
         return user_put(e, &o->user);
     case OP_USER_DELETE:
         return user_delete(e, o->user.name);
+    case OP_NOTE_PUT:
+        return note_put(e, o);
+    case OP_NOTE_DELETE:
+        return run_by_id(e, WRITE_NOTE_DELETE, o->id);
+    case OP_RETAINED_PUT:
+        return retained_put(e, &o->retained);
+    case OP_RETAINED_DELETE:
+        return retained_delete(e, &o->retained);
     case OP_BOOT:
         return boot_put(e, o);
     }

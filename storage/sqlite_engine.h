@@ -49,6 +49,13 @@
     X(USER_PUT, "INSERT OR REPLACE INTO user(name, password_hash, tags, checksum)"      \
                 " VALUES(?1, ?2, ?3, row_sum(?1, ?2, ?3))")                             \
     X(USER_DELETE, "DELETE FROM user WHERE name=?1")                                    \
+    X(NOTE_PUT, "INSERT OR REPLACE INTO note(queue, note, checksum)"                    \
+                " VALUES(?1, ?2, row_sum(?1, ?2))")                                     \
+    X(NOTE_DELETE, "DELETE FROM note WHERE queue=?1")                                   \
+    X(RETAINED_PUT, "INSERT OR REPLACE INTO retained(vhost, routing_key, props, body,"  \
+                    " stored_ms, expires_ms, checksum)"                                 \
+                    " VALUES(?1,?2,?3,?4,?5,?6, row_sum(?1,?2,?3,?4,?5,?6))")           \
+    X(RETAINED_DELETE, "DELETE FROM retained WHERE vhost=?1 AND routing_key=?2")        \
     X(META_PUT, "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)")
 
 enum write_statement {

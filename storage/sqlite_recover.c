@@ -140,6 +140,30 @@ static void on_user(struct recovery *r, sqlite3_stmt *s)
         r->sink->user(r->arg, &u);
 }
 
+static void on_note(struct recovery *r, sqlite3_stmt *s)
+{
+    if (sound(r, s))
+        r->sink->note(r->arg, number(s, 0), column(s, 1));
+}
+
+/* One damaged message is no reason not to start: it is kept, and not given. */
+static void on_retained(struct recovery *r, sqlite3_stmt *s)
+{
+    struct def_retained d = { .vhost_id = number(s, 0),
+                              .routing_key = column(s, 1),
+                              .props = column(s, 2),
+                              .body = column(s, 3),
+                              .stored_ms = number(s, 4),
+                              .expires_ms = number(s, 5) };
+
+    if (sqlite3_column_int(s, 6) == 1)
+        r->sink->retained(r->arg, &d);
+    else
+        log_error("store.retained",
+                  "routing_key=%s why=\"row does not match its checksum\" kept=yes served=no",
+                  log_text(d.routing_key).s);
+}
+
 static void on_blob(struct recovery *r, sqlite3_stmt *s)
 {
     r->sink->blob(r->arg, number(s, 0), number(s, 1));
@@ -184,6 +208,11 @@ static const struct {
     { "SELECT name, password_hash, tags, checksum = row_sum(name, password_hash, tags)"
       " FROM user ORDER BY name",
       on_user },
+    { "SELECT queue, note, checksum = row_sum(queue, note) FROM note ORDER BY queue", on_note },
+    { "SELECT vhost, routing_key, props, body, stored_ms, expires_ms, checksum ="
+      " row_sum(vhost, routing_key, props, body, stored_ms, expires_ms) FROM retained"
+      " ORDER BY vhost, routing_key",
+      on_retained },
     { "SELECT id, size FROM blob ORDER BY id", on_blob },
 };
 
@@ -308,13 +337,15 @@ static enum err sweep_orphans(struct recovery *r)
 }
 
 /* A page that lost its cells reads as an empty table, and the messages of queues
- * that are not there count as dead.  The tables of definitions are small. */
+ * that are not there count as dead.  The tables of definitions are small, and of
+ * retained messages every row is read anyway. */
 static enum err check_definitions(struct recovery *r)
 {
     static const char *const checks[] = {
         "PRAGMA quick_check(vhost)", "PRAGMA quick_check(exchange)",
         "PRAGMA quick_check(queue)", "PRAGMA quick_check(binding)",
         "PRAGMA quick_check(user)",  "PRAGMA quick_check(settled)",
+        "PRAGMA quick_check(note)",  "PRAGMA quick_check(retained)",
     };
     enum err err = OK;
 

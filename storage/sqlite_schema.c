@@ -35,6 +35,12 @@ static const char *const steps[] = {
     " routing_key TEXT NOT NULL, arguments BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;"
     "CREATE TABLE user(name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, tags TEXT NOT NULL,"
     " checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+
+    "CREATE TABLE note(queue INTEGER PRIMARY KEY, note BLOB NOT NULL,"
+    " checksum INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE retained(vhost INTEGER, routing_key BLOB, props BLOB NOT NULL,"
+    " body BLOB NOT NULL, stored_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+    " checksum INTEGER NOT NULL, PRIMARY KEY(vhost, routing_key)) STRICT, WITHOUT ROWID;",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof *steps };

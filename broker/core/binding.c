@@ -17,11 +17,6 @@ struct ends {
     struct exchange *to;
 };
 
-static bool queue_stored(const struct queue *q)
-{
-    return q->durable && !q->exclusive;
-}
-
 static bool ends_stored(const struct ends *e)
 {
     return e->from->durable && (e->queue ? queue_stored(e->queue) : e->to->durable);
@@ -233,6 +228,27 @@ void exchange_unbind_queue(struct core *c, struct queue *q)
 
     while ((node = list_first(&q->bindings)))
         unbind(c, container_of(node, struct binding, in_target));
+}
+
+/* The cursor is the place in the list of the binding that was given last. */
+bool core_queue_binding_next(const struct core *c, client_id id, struct bytes queue, size_t *at,
+                             struct binding_view *out)
+{
+    const struct queue *q = queue_find(client_get(c, id)->vhost, queue);
+    const struct list *node;
+
+    if (!q)
+        return false;
+    node = *at ? ((const struct list *)(uintptr_t)*at)->next : q->bindings.next;
+    if (node == &q->bindings)
+        return false;
+    const struct binding *b = (const void *)((const char *)node -
+                                             offsetof(struct binding, in_target));
+    *out = (struct binding_view){ .exchange = bytes_str(b->exchange->name),
+                                  .routing_key = b->routing_key,
+                                  .arguments = b->arguments };
+    *at = (size_t)(uintptr_t)node;
+    return true;
 }
 
 static bool ends_by_id(const struct core *c, const struct def_binding *d, struct ends *out)

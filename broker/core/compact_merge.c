@@ -123,7 +123,6 @@ static void move_slot(struct output *m, struct span *from, uint32_t i)
     struct core *c = m->c;
     const struct batch_content *old = from->batch->content;
     const struct slot *at = &old->slot[i];
-    uint32_t returns = retain_returns(from->batch, i);
     struct message message;
 
     CHECK(record_get(buf_view(&old->bodies), at->record, &message, NULL));
@@ -149,13 +148,7 @@ static void move_slot(struct output *m, struct span *from, uint32_t i)
     b->live++;
     if (at->at_ms)
         due_note(c, s, at->at_ms);
-    if (returns == 0)
-        return;
-    retain_set_returns(b, slot, returns);
-    struct op *op = core_op(c, OP_DELIVERIES_PUT);
-    op->batch_id = b->id;
-    op->slot = slot;
-    op->count = returns;
+    retain_move_returns(c, from->batch, i, b, slot);
 }
 
 static void move_span(struct output *m, struct span *from)

@@ -64,9 +64,11 @@ static struct effect *deliver(struct core *c, struct client *cl, uint64_t handle
     e->slot = slot;
     e->queue_id = s->queue->id;
     e->seq = at->seq;
+    e->expires_ms = at->at_ms;
     e->deliveries = retain_returns(s->batch, slot);
     e->counted = s->queue->args.quorum || s->queue->args.has_delivery_limit;
-    e->redelivered = e->deliveries > 0 ||
+    e->received = retain_is_received(s->batch, slot);
+    e->redelivered = e->deliveries > 0 || e->received ||
                      (s->queue->maybe_redelivered && at->seq < s->queue->recovered_seq);
     cl->room -= cost < cl->room ? cost : cl->room;
     if (s->batch->blob) {
@@ -224,13 +226,12 @@ static void queue_lost_consumer(struct core *c, struct queue *q)
 {
     struct list *first = list_first(&q->consumers);
 
-    q->used_ms = c->now_ms;
     if (first)
         consumer_update(c, container_of(first, struct consumer, in_queue));
     else if (q->auto_delete)
         queue_delete(c, q);
     else
-        queue_arm_expiry(c, q);
+        queue_used(c, q);
 }
 
 void consumer_end(struct core *c, struct consumer *k, bool tell)

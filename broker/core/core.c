@@ -77,6 +77,8 @@ void core_free(struct core **cp)
     map_fini(&c->queue_by_id);
     heap_fini(&c->timers);
     heap_fini(&c->due);
+    retained_fini(c);
+    mem_free(c->noted);
     commit_free(&c->open);
     routed_fini(&c->routed);
     mem_free(c->effect);
@@ -132,6 +134,7 @@ void core_turn(struct core *c, uint64_t now_ms)
 {
     c->now_ms = now_ms;
     queue_run_timers(c);
+    retained_run(c);
     serve_queues(c);
     c->timed_push_ms = 0;
     due_run(c);
@@ -168,17 +171,19 @@ void core_effects_done(struct core *c)
 
 uint64_t core_next_at_ms(const struct core *c)
 {
-    const struct heap_node *timer = heap_min(&c->timers), *due = heap_min(&c->due);
+    const struct heap *heaps[] = { &c->timers, &c->due, &c->retained.expiring };
     uint64_t at = UINT64_MAX;
 
     if (!list_empty(&c->dirty) || c->effect_count > 0)
         return 0;
     if (compact_ready(c) && c->sealed_number == c->committed_number)
         return 0;
-    if (timer)
-        at = timer->key;
-    if (due && due->key < at)
-        at = due->key;
+    for (size_t i = 0; i < sizeof heaps / sizeof *heaps; i++) {
+        const struct heap_node *first = heap_min(heaps[i]);
+
+        if (first && first->key < at)
+            at = first->key;
+    }
     return at;
 }
 
@@ -193,7 +198,17 @@ bool core_gathered(const struct core *c)
     const struct retain *r = &c->retain;
 
     return (c->open && c->open->op_count > 0) || (r->open[0] && r->open[0]->slot_count > 0) ||
-           !list_empty(&r->closed) || !list_empty(&r->dirty) || !list_empty(&c->holding);
+           !list_empty(&r->closed) || !list_empty(&r->dirty) || c->noted_count > 0 ||
+           !list_empty(&c->holding);
+}
+
+/* Those whose commit is still to come wait again when they are served. */
+static void serve_marked(struct core *c)
+{
+    struct list *node;
+
+    while ((node = list_pop(&c->marking)))
+        list_push_back(&c->dirty, node);
 }
 
 struct commit *core_seal(struct core *c, uint64_t now_ms)
@@ -205,7 +220,10 @@ struct commit *core_seal(struct core *c, uint64_t now_ms)
     compact_step(c);
     retain_seal(c, commit);
     c->retain.unsealed_bytes = 0;
+    note_seal(c, commit);
+    retained_seal(c, commit);
     if (commit->op_count == 0) {
+        serve_marked(c); /* what they waited for went */
         /* Nothing of it needs the disk: who waits for it has waited long enough. */
         if (list_empty(&c->holding))
             return NULL;
@@ -219,15 +237,6 @@ struct commit *core_seal(struct core *c, uint64_t now_ms)
     c->sealed_number = c->open_number++;
     check_event("core.seal", commit->number, commit->op_count);
     return commit;
-}
-
-/* Those whose mark is still to come wait again when they are served. */
-static void serve_marked(struct core *c)
-{
-    struct list *node;
-
-    while ((node = list_pop(&c->marking)))
-        list_push_back(&c->dirty, node);
 }
 
 void core_committed(struct core *c, struct commit *done)
@@ -294,6 +303,8 @@ void core_stats(const struct core *c, struct core_stats *out)
     out->queues = c->queue_count;
     out->exchanges = c->exchange_count;
     out->bindings = c->binding_count;
+    out->retained = c->retained.count;
+    out->retained_bytes = c->retained.bytes;
     for (size_t at = 0; (q = map_next(&c->queue_by_id, &at));) {
         out->ready += q->ready;
         out->unacked += q->unacked;

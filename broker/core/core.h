@@ -35,6 +35,8 @@ struct core_options {
     uint64_t transaction_bytes;                      /* largest open transaction */
     uint32_t queues, exchanges, bindings, consumers; /* most of each, whole node */
     uint32_t unacked;         /* most unacked of one consumer without a prefetch */
+    uint32_t retained;        /* most retained messages, whole node; 0: none at all */
+    uint64_t retained_bytes;  /* most memory that they take */
     uint32_t compact_batches; /* so many small batches are rewritten together; 0: 4096 */
 };
 
@@ -59,6 +61,8 @@ void core_stopping(struct core *c);
 
 /* 0: no such vhost. */
 uint64_t core_vhost_find(const struct core *c, struct bytes name);
+/* Walks them: start with *at = 0, false ends. */
+bool core_vhost_each(const struct core *c, size_t *at, uint64_t *id);
 enum err core_vhost_add(struct core *c, struct bytes name) MUST_USE;
 
 struct core_user {
@@ -116,6 +120,7 @@ struct queue_info {
     uint64_t queue_id;
     uint64_t ready, unacked;
     uint32_t consumers;
+    bool durable, exclusive;
 };
 /* ERR_NOT_FOUND (passive), ERR_EXISTS (other properties), ERR_LOCKED (exclusive
  * to another connection), ERR_REFUSED (reserved name), ERR_INVALID (argument),
@@ -129,6 +134,20 @@ enum err core_queue_purge(struct core *c, client_id id, struct bytes name, uint6
                           const char **why) MUST_USE;
 /* A queue of the client's vhost, whoever owns it; false: there is none. */
 bool core_queue_look(const struct core *c, client_id id, struct bytes name, struct queue_info *out);
+/* Walks the queues of a vhost: start with *at = 0, false ends.  No queue may come or
+ * go during the walk. */
+bool core_queue_each(const struct core *c, uint64_t vhost_id, size_t *at, struct queue_info *out);
+
+/* From now on the queue goes when it was without a consumer for so long (0: in the
+ * next turn that finds it so; UINT64_MAX: never): in place of x-expires among its
+ * arguments.  No-op when there is no such queue or it is another connection's. */
+void core_queue_expires(struct core *c, client_id id, struct bytes queue, uint64_t expires_ms);
+
+/* A small state that an adapter keeps beside a queue: it goes with the queue, and is
+ * as durable as that.  Empty: none.  The queue must be there. */
+void core_queue_note(struct core *c, client_id id, struct bytes queue, struct bytes note);
+/* A view until the next core_queue_note for this queue, or until the queue goes. */
+struct bytes core_queue_note_get(const struct core *c, client_id id, struct bytes queue);
 
 struct binding_spec {
     struct bytes exchange, target, routing_key;
@@ -139,6 +158,14 @@ enum err core_bind(struct core *c, client_id id, const struct binding_spec *s,
                    const char **why) MUST_USE;
 enum err core_unbind(struct core *c, client_id id, const struct binding_spec *s,
                      const char **why) MUST_USE;
+
+struct binding_view {
+    struct bytes exchange, routing_key, arguments; /* until the binding goes */
+};
+/* Walks the bindings that lead to a queue, in the order they were made: start with
+ * *at = 0, false ends.  None of the queue may come or go during the walk. */
+bool core_queue_binding_next(const struct core *c, client_id id, struct bytes queue, size_t *at,
+                             struct binding_view *out);
 
 /* ---- publishing ---- */
 
@@ -153,6 +180,7 @@ struct publish {
     uint64_t delay_ms;      /* routed when due; 0: now */
     bool delay_by_exchange; /* delay_ms counts on an x-delayed-message exchange only */
     bool mandatory;         /* in a transaction: EFFECT_RETURN when no queue took it */
+    bool deliver_committed; /* no consumer gets it before its commit is on disk */
 };
 
 enum publish_result {
@@ -164,6 +192,12 @@ enum publish_result {
 };
 enum publish_result core_publish(struct core *c, client_id id, const struct publish *p,
                                  const char **why, uint64_t now_ms) MUST_USE;
+
+/* The same into one queue of the vhost, whatever exchange and key the message names.
+ * PUBLISH_UNROUTED: there is no such queue. */
+enum publish_result core_publish_queue(struct core *c, client_id id, struct bytes queue,
+                                       const struct publish *p, const char **why,
+                                       uint64_t now_ms) MUST_USE;
 
 /* Asks to be told when everything that this client did so far is on disk.
  * Returns the number of the confirm, from 1, rising by one per client; the
@@ -179,6 +213,29 @@ enum { BLOB_MIN_BYTES = 256 * 1024, BLOB_PART_BYTES = 256 * 1024 };
 uint64_t core_blob_begin(struct core *c, client_id id, uint64_t size, const char **why) MUST_USE;
 void core_blob_append(struct core *c, uint64_t blob_id, struct bytes piece);
 void core_blob_abort(struct core *c, uint64_t blob_id); /* no-op when it was published */
+
+/* ---- the last message of each routing key, kept for who asks later ---- */
+
+enum { RETAINED_BODY_MAX_BYTES = 1024 * 1024 };
+
+/* Keeps properties, body, time and expiry of the message in place of what the vhost
+ * has for its routing key; an empty body removes that.  Durable whatever
+ * p->persistent says.  The body is in one piece, of RETAINED_BODY_MAX_BYTES at most;
+ * the routing key is words as in proto/topic.h, without a NUL.  ERR_INVALID (routing
+ * key), ERR_LIMIT (how many, their memory, the body, a full disk); removing is never
+ * refused. */
+enum err core_retain(struct core *c, client_id id, const struct publish *p, const char **why,
+                     uint64_t now_ms) MUST_USE;
+
+struct retained_view {
+    struct bytes routing_key, props, body;
+    uint64_t stored_ms, expires_ms; /* expires_ms 0: never */
+};
+/* Those that the pattern matches (`*` one word, `#` any number), by rising routing
+ * key; returns how many.  skip_dollar: a wildcard in the first place does not match
+ * a word that begins with '$'.  Views until the next call into the core. */
+size_t core_retained_find(struct core *c, uint64_t vhost_id, struct bytes pattern, bool skip_dollar,
+                          const struct retained_view **out, uint64_t now_ms);
 
 /* ---- transactions: staged calls, then all in one commit ---- */
 
@@ -222,6 +279,12 @@ enum err core_get(struct core *c, client_id id, struct bytes queue, bool no_ack,
  * `upto`: this tag and all before it (tag 0: all). */
 enum err core_settle(struct core *c, client_id id, consumer_id consumer, uint64_t tag, bool upto,
                      enum settle how, uint64_t now_ms) MUST_USE;
+
+/* The consumer has the message for good, though the exchange about it goes on: it
+ * stays unacked until SETTLE_ACK.  Should it come back instead, who gets it next is
+ * told so (effect.received), also after a restart; until then it does not expire, and
+ * no delivery limit counts it.  ERR_NOT_FOUND: no such tag. */
+enum err core_received(struct core *c, client_id id, consumer_id consumer, uint64_t tag) MUST_USE;
 
 /* Oldest unacked delivery of (queue, seq), for STOMP 1.0 and 1.1; 0: none. */
 uint64_t core_tag_find(const struct core *c, client_id id, consumer_id consumer, uint64_t queue_id,
@@ -281,6 +344,7 @@ struct core_stats {
         disk_free_bytes;
     uint64_t ready, unacked;
     uint32_t clients, consumers, queues, exchanges, bindings;
+    uint64_t retained, retained_bytes;
 };
 void core_stats(const struct core *c, struct core_stats *out);
 

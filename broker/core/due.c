@@ -44,7 +44,8 @@ static uint64_t find_due(const struct core *c, const struct span *s, struct due_
     for (uint32_t i = s->first_slot; i != SLOT_NONE; i = b->content->slot[i].next) {
         const struct slot *slot = &b->content->slot[i];
 
-        if (slot->at_ms == 0 || retain_is_settled(b, i) || retain_is_taken(b, i))
+        if (slot->at_ms == 0 || retain_is_settled(b, i) || retain_is_taken(b, i) ||
+            retain_is_received(b, i))
             continue;
         if (slot->at_ms > c->now_ms) {
             next_ms = next_ms && next_ms < slot->at_ms ? next_ms : slot->at_ms;

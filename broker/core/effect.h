@@ -35,6 +35,7 @@ struct tx;
 struct effect {
     enum effect_kind kind;
     bool redelivered, refused;
+    bool received; /* EFFECT_DELIVER: whoever had it before has said core_received */
     bool counted; /* of a queue that counts how often its messages came back, as quorum queues do */
     uint32_t slot;       /* core's */
     struct batch *batch; /* core's */
@@ -44,6 +45,7 @@ struct effect {
         struct {
             uint64_t tag; /* rises by one per ledger */
             uint64_t queue_id, seq;
+            uint64_t expires_ms; /* 0: never */
             uint32_t deliveries; /* times returned before; 0: the first */
         };
         struct {

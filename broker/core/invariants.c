@@ -67,6 +67,12 @@ static bool batch_holds(const struct batch *b)
     HOLDS(taken == b->taken);
     HOLDS(b->content || b->state == BATCH_STORED || b->state == BATCH_GONE);
     HOLDS(b->state != BATCH_GONE || b->live == 0);
+    HOLDS(!b->held || !b->transient);
+    for (size_t i = 0; i < b->returned_count; i++) {
+        HOLDS(b->returned[i].slot < b->slot_count);
+        HOLDS(i == 0 || b->returned[i - 1].slot < b->returned[i].slot);
+        HOLDS(b->returned[i].count > 0 || b->returned[i].received);
+    }
     return true;
 }
 
@@ -108,6 +114,69 @@ static bool owner_holds(const struct core *c, const struct queue *q)
     return true;
 }
 
+static bool note_holds(const struct queue *q)
+{
+    const struct note *n = q->note;
+
+    HOLDS(!n || queue_stored(q) || (!n->stored && !n->changed && n->n > 0));
+    HOLDS(!n || n->n > 0 || n->changed);
+    return true;
+}
+
+/* Changed ones are noted, each once. */
+static bool notes_hold(const struct core *c)
+{
+    const struct queue *q;
+    size_t changed = 0, noted = 0;
+
+    for (size_t at = 0; (q = map_next(&c->queue_by_id, &at));)
+        changed += q->note && q->note->changed;
+    for (size_t i = 0; i < c->noted_count; i++) {
+        q = map_get(&c->queue_by_id, map_key_u64(&c->noted[i]));
+        noted += q && q->note && q->note->changed;
+    }
+    HOLDS(changed == noted);
+    return true;
+}
+
+/* Of a node with the memory that it takes.  One that is of no use is not there. */
+static bool retained_node_holds(const struct retained_node *n, uint64_t *count)
+{
+    HOLDS(!n->kept || n->kept->node == n);
+    HOLDS(!n->parent || n->kept || n->child || n->changed);
+    HOLDS(n->stored ? n->kept || n->changed : !n->kept || n->changed);
+    HOLDS(!n->reached);
+    HOLDS(!n->child || (n->child->parent == n && !n->child->prev));
+    HOLDS(!n->next || (n->next->parent == n->parent && n->next->prev == n));
+    HOLDS(!n->kept || !n->kept->expiry || heap_has(&n->kept->expiry->node));
+    *count += n->kept != NULL;
+    return true;
+}
+
+static bool retained_hold(const struct core *c)
+{
+    const struct vhost *v;
+    const struct retained_node *n;
+    uint64_t count = 0, bytes = 0;
+
+    for (size_t at = 0; (v = map_next(&c->vhosts, &at));) {
+        const struct retained_tree *t = v->retained;
+
+        if (!t)
+            continue;
+        if (!retained_node_holds(t->root, &count))
+            return false;
+        bytes += retained_node_bytes(t->root);
+        for (size_t i = 0; (n = map_next(&t->words, &i));) {
+            if (!retained_node_holds(n, &count))
+                return false;
+            bytes += retained_node_bytes(n);
+        }
+    }
+    HOLDS(count == c->retained.count && bytes == c->retained.bytes);
+    return true;
+}
+
 static bool queue_holds(const struct queue *q)
 {
     uint64_t ready = 0, unacked = 0;
@@ -120,7 +189,8 @@ static bool queue_holds(const struct queue *q)
         consumers++;
     HOLDS(ready == q->ready && unacked == q->unacked);
     HOLDS(consumers == q->consumer_count);
-    return true;
+    HOLDS(heap_has(&q->timer) == (q->args.has_expires && consumers == 0));
+    return note_holds(q);
 }
 
 static bool ledger_holds(const struct ledger *l)
@@ -195,7 +265,7 @@ bool core_check(const struct core *c)
     for (size_t at = 0; (cl = slots_next(&c->clients, &at));)
         if (!client_holds(cl))
             return false;
-    if (!connections_hold(c))
+    if (!connections_hold(c) || !notes_hold(c) || !retained_hold(c))
         return false;
     HOLDS(map_count(&c->queue_by_id) == c->queue_count);
     return true;

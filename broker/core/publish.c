@@ -75,6 +75,8 @@ static void place(struct core *c, struct placed *at, bool transient, const struc
                      : retain_open(c, transient, p->m.body.n + p->m.props.n);
     at->batch[transient] = b;
     at->record[transient] = record_put(&b->content->bodies, &c->retain.routes[transient], &p->m);
+    if (p->deliver_committed && !transient)
+        b->held = true;
 }
 
 /* Every queue of it has been pushed to. */
@@ -215,4 +217,27 @@ enum publish_result core_publish(struct core *c, client_id id, const struct publ
     if (p->m.blob_id)
         core_blob_abort(c, p->m.blob_id); /* unless it was published */
     return r;
+}
+
+enum publish_result core_publish_queue(struct core *c, client_id id, struct bytes queue,
+                                       const struct publish *p, const char **why, uint64_t now_ms)
+{
+    struct client *cl = client_get(c, id);
+    struct queue *q = queue_find(cl->vhost, queue);
+    const char *text = refusal(c, p);
+
+    c->now_ms = now_ms;
+    if (text)
+        return refuse(c, why, text);
+    c->routed.count = 0;
+    if (!q || q->delay)
+        return PUBLISH_UNROUTED;
+    c->routed.serial++;
+    routed_add(&c->routed, q);
+    if (refusing_queue(c, p))
+        return refuse(c, why, "queue is full: max-length reached and overflow is reject-publish");
+    publish_to(c, p);
+    c->stats.published++;
+    client_did(c, cl);
+    return PUBLISH_ROUTED;
 }

@@ -176,6 +176,51 @@ bool queue_head(struct core *c, struct queue *q, struct span **span, uint32_t *s
     return false;
 }
 
+/* SLOT_NONE: all of them were received. */
+static uint32_t first_unreceived_slot(struct span *s)
+{
+    const struct batch *b = s->batch;
+    uint32_t slot = first_ready_slot(s);
+
+    while (slot != SLOT_NONE &&
+           (retain_is_settled(b, slot) || retain_is_taken(b, slot) || retain_is_received(b, slot)))
+        slot = b->content->slot[slot].next;
+    return slot;
+}
+
+static struct span *next_ready_span(const struct lane *l, const struct span *s)
+{
+    while (s->in_lane.next != &l->spans) {
+        struct span *next = container_of(s->in_lane.next, struct span, in_lane);
+
+        if (span_ready(next) > 0)
+            return next;
+        s = next;
+    }
+    return NULL;
+}
+
+bool queue_head_unreceived(struct core *c, struct queue *q, struct span **span, uint32_t *slot)
+{
+    for (unsigned i = q->args.max_priority + 1u; i-- > 0;) {
+        struct lane *l = &q->lane[i];
+
+        for (struct span *s = lane_first(l); s; s = next_ready_span(l, s)) {
+            if (!s->batch->content) {
+                retain_want(c, s->batch);
+                read_ahead(c, l, s);
+                q->waiting = true;
+                return false;
+            }
+            *span = s;
+            *slot = first_unreceived_slot(s);
+            if (*slot != SLOT_NONE)
+                return true;
+        }
+    }
+    return false;
+}
+
 void queue_take(struct core *c, struct span *s, uint32_t slot, uint32_t bytes)
 {
     struct queue *q = s->queue;
@@ -354,8 +399,9 @@ void queue_delete(struct core *c, struct queue *q)
     for (unsigned i = 0; i <= q->args.max_priority; i++)
         LIST_EACH (&q->lane[i].spans, node)
             abandon_span(c, container_of(node, struct span, in_lane));
-    if (q->durable && !q->exclusive)
+    if (queue_stored(q))
         core_op(c, OP_QUEUE_DELETE)->id = q->id;
+    note_forget(c, q);
     queue_free(c, &q);
 }
 
@@ -373,6 +419,7 @@ void queue_free(struct core *c, struct queue **qp)
     c->queue_count--;
     buf_fini(&q->arguments);
     mem_free(q->lane);
+    mem_free(q->note);
     mem_free(q->name);
     mem_free(q);
     *qp = NULL;

@@ -24,6 +24,7 @@
 
 struct client;
 struct consumer;
+struct note;
 struct vhost;
 
 struct span {
@@ -82,7 +83,9 @@ struct queue {
     uint64_t consumed_commit; /* which stores `consumed` */
     uint64_t used_ms;         /* last declare, get or consumer */
     uint32_t consumer_count;
+    struct note *note;                /* NULL: none */
     uint32_t merge_first, merge_last; /* compact_merge.c: SLOT_NONE between uses */
+    bool count_anew;                  /* x-expires counts from the next turn */
 };
 
 struct lane *queue_lane(struct queue *q, uint8_t priority);
@@ -101,6 +104,9 @@ bool queue_refuses(const struct queue *q, uint64_t body_size);
 /* The first ready slot, its content in memory; false: none, or it is being
  * loaded (then queue->waiting). */
 bool queue_head(struct core *c, struct queue *q, struct span **span, uint32_t *slot);
+
+/* The same among those that no consumer has received (core_received). */
+bool queue_head_unreceived(struct core *c, struct queue *q, struct span **span, uint32_t *slot);
 
 /* ready -> taken; taken -> ready; either -> settled.  `bytes` is the slot's: the
  * span may be cold. */
@@ -125,11 +131,17 @@ void queue_delete(struct core *c, struct queue *q);
 /* Expiry, limits, deliveries: all that a dirty queue needs in a turn. */
 void queue_service(struct core *c, struct queue *q);
 
+/* Is there a row of it? */
+static inline bool queue_stored(const struct queue *q)
+{
+    return q->durable && !q->exclusive;
+}
+
 /* Puts its row into the commit being gathered. */
 void queue_store(struct core *c, struct queue *q);
 
 /* x-expires counts from now when nobody uses the queue. */
-void queue_arm_expiry(struct core *c, struct queue *q);
+void queue_used(struct core *c, struct queue *q);
 /* Deletes the queues whose x-expires has passed. */
 void queue_run_timers(struct core *c);
 

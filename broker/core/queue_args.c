@@ -6,10 +6,6 @@
 #include "broker/core/refuse.h"
 #include "proto/table.h"
 
-/* A span of time that is longer than any use of it, and far from where sums with
- * the time of day would wrap: a hundred years. */
-#define ARG_MS_MAX (INT64_C(100) * 365 * 24 * 3600 * 1000)
-
 enum { ARG_NAME_MAX_BYTES = 255, ARGS_MAX_BYTES = 64 * 1024 };
 
 /* How a value is checked and where it goes. */
@@ -26,6 +22,7 @@ enum arg_kind {
 };
 
 #define NOWHERE SIZE_MAX
+#define X_EXPIRES BYTES("x-expires")
 
 struct arg {
     const char *name;
@@ -39,9 +36,9 @@ struct arg {
 #define AT(field) offsetof(struct queue_args, field)
 
 static const struct arg known[] = {
-    { "x-message-ttl", ARG_INT, AT(ttl_ms), AT(has_ttl), 0, ARG_MS_MAX, NULL,
+    { "x-message-ttl", ARG_INT, AT(ttl_ms), AT(has_ttl), 0, QUEUE_ARG_MS_MAX, NULL,
       "x-message-ttl must be milliseconds, 0 or more" },
-    { "x-expires", ARG_INT, AT(expires_ms), AT(has_expires), 1, ARG_MS_MAX, NULL,
+    { "x-expires", ARG_INT, AT(expires_ms), AT(has_expires), 1, QUEUE_ARG_MS_MAX, NULL,
       "x-expires must be milliseconds, 1 or more" },
     { "x-max-length", ARG_INT, AT(max_length), AT(has_max_length), 0, INT64_MAX, NULL,
       "x-max-length must be a number of messages, 0 or more" },
@@ -67,7 +64,7 @@ static const struct arg known[] = {
     { "x-queue-version", ARG_INT, NOWHERE, NOWHERE, 1, 2, NULL, "x-queue-version must be 1 or 2" },
     { "x-dead-letter-strategy", ARG_CHOICE, NOWHERE, NOWHERE, 0, 0, " at-most-once at-least-once ",
       "x-dead-letter-strategy must be at-most-once or at-least-once" },
-    { "x-consumer-timeout", ARG_INT, NOWHERE, NOWHERE, 0, ARG_MS_MAX, NULL,
+    { "x-consumer-timeout", ARG_INT, NOWHERE, NOWHERE, 0, QUEUE_ARG_MS_MAX, NULL,
       "x-consumer-timeout must be milliseconds, 0 or more" },
     { "x-max-age", ARG_NAME, NOWHERE, NOWHERE, 0, 0, NULL, "x-max-age must be a string" },
     { "x-stream-max-segment-size-bytes", ARG_INT, NOWHERE, NOWHERE, 0, INT64_MAX, NULL,
@@ -84,9 +81,9 @@ static const struct arg known[] = {
       "x-quorum-initial-group-size must be a number, 1 or more" },
     { "x-delayed-retry-type", ARG_NAME, NOWHERE, NOWHERE, 0, 0, NULL,
       "x-delayed-retry-type must be a string" },
-    { "x-delayed-retry-min", ARG_INT, NOWHERE, NOWHERE, 0, ARG_MS_MAX, NULL,
+    { "x-delayed-retry-min", ARG_INT, NOWHERE, NOWHERE, 0, QUEUE_ARG_MS_MAX, NULL,
       "x-delayed-retry-min must be milliseconds, 0 or more" },
-    { "x-delayed-retry-max", ARG_INT, NOWHERE, NOWHERE, 0, ARG_MS_MAX, NULL,
+    { "x-delayed-retry-max", ARG_INT, NOWHERE, NOWHERE, 0, QUEUE_ARG_MS_MAX, NULL,
       "x-delayed-retry-max must be milliseconds, 0 or more" },
     { "x-message-deduplication", ARG_BOOL, NOWHERE, NOWHERE, 0, 0, NULL,
       "x-message-deduplication must be true or false" },
@@ -242,7 +239,19 @@ static const char *refusal(const struct arg *a, const struct table_value *v)
     return a->why;
 }
 
-enum err queue_args_parse(struct bytes table, struct queue_args *out, const char **why)
+/* 0 for x-expires is the broker's own word, never a client's. */
+static bool own_expires(const struct arg *a, const struct table_value *v, struct queue_args *out)
+{
+    int64_t i;
+
+    if (a->value != AT(expires_ms) || !table_int(v, &i) || i != 0)
+        return false;
+    out->has_expires = true;
+    out->expires_ms = 0;
+    return true;
+}
+
+static enum err parse(struct bytes table, bool stored, struct queue_args *out, const char **why)
 {
     struct table_iter it = table_iter(table);
     struct queue_args args = { 0 };
@@ -254,13 +263,43 @@ enum err queue_args_parse(struct bytes table, struct queue_args *out, const char
     while (table_next(&it, &name, &v)) {
         const struct arg *a = arg_find(name);
 
-        if (a && !take(a, &v, &args))
+        if (a && !(stored && own_expires(a, &v, &args)) && !take(a, &v, &args))
             return refuse(why, ERR_INVALID, refusal(a, &v));
     }
     if (args.has_dlx_key && !args.has_dlx)
         return refuse(why, ERR_INVALID, "x-dead-letter-routing-key needs x-dead-letter-exchange");
     *out = args;
     return OK;
+}
+
+enum err queue_args_parse(struct bytes table, struct queue_args *out, const char **why)
+{
+    return parse(table, false, out, why);
+}
+
+enum err queue_args_parse_stored(struct bytes table, struct queue_args *out, const char **why)
+{
+    return parse(table, true, out, why);
+}
+
+void queue_args_put_expires(struct buf *out, struct bytes table, bool has_expires,
+                            uint64_t expires_ms)
+{
+    struct table_iter it = table_iter(table);
+    struct table_value v;
+    struct bytes name;
+    bool put = !has_expires;
+
+    while (table_next(&it, &name, &v)) {
+        if (!bytes_eq(name, X_EXPIRES)) {
+            table_put_value(out, name, &v);
+        } else if (!put) {
+            table_put_int(out, X_EXPIRES, (int64_t)expires_ms);
+            put = true;
+        }
+    }
+    if (!put)
+        table_put_int(out, X_EXPIRES, (int64_t)expires_ms);
 }
 
 static bool number_eq(bool has_a, uint64_t a, bool has_b, uint64_t b)

@@ -37,7 +37,7 @@ static struct queue *queue_new(struct core *c, struct vhost *v, uint64_t id, str
     q->vhost = v;
     q->name = bytes_dup_str(name);
     buf_bytes(&q->arguments, arguments);
-    if (queue_args_parse(buf_view(&q->arguments), &q->args, &why) != OK)
+    if (queue_args_parse_stored(buf_view(&q->arguments), &q->args, &why) != OK)
         log_warn("queue.arguments", "queue=%s why=\"%s\"", log_text(name).s, why);
     if (queue_args_unknown(arguments, &unknown))
         log_warn("queue.argument_unknown", "queue=%s argument=%s effect=none", log_text(name).s,
@@ -73,7 +73,9 @@ static void fill_info(const struct queue *q, struct queue_info *out)
                                 .queue_id = q->id,
                                 .ready = q->ready,
                                 .unacked = q->unacked,
-                                .consumers = q->consumer_count };
+                                .consumers = q->consumer_count,
+                                .durable = q->durable,
+                                .exclusive = q->exclusive };
 }
 
 static enum err fail(enum err e, const char **why, const char *text)
@@ -160,8 +162,7 @@ enum err core_queue_declare(struct core *c, client_id id, const struct queue_spe
             client_did(c, cl);
         }
     }
-    q->used_ms = now_ms;
-    queue_arm_expiry(c, q);
+    queue_used(c, q);
     fill_info(q, out);
     return OK;
 }
@@ -188,6 +189,20 @@ bool core_queue_look(const struct core *c, client_id id, struct bytes name, stru
         return false;
     fill_info(q, out);
     return true;
+}
+
+bool core_queue_each(const struct core *c, uint64_t vhost_id, size_t *at, struct queue_info *out)
+{
+    const struct vhost *v = map_get(&c->vhost_by_id, map_key_u64(&vhost_id));
+    const struct queue *q;
+
+    while (v && (q = map_next(&v->queues, at))) {
+        if (q->delay)
+            continue;
+        fill_info(q, out);
+        return true;
+    }
+    return false;
 }
 
 enum err core_queue_delete(struct core *c, client_id id, struct bytes name, bool if_unused,
@@ -231,11 +246,54 @@ struct queue *queue_delay(struct core *c, struct vhost *v)
     return v->delay;
 }
 
-void queue_arm_expiry(struct core *c, struct queue *q)
+static void arm_expiry(struct core *c, struct queue *q)
 {
     if (!q->args.has_expires || q->consumer_count > 0)
+        heap_remove(&c->timers, &q->timer);
+    else
+        heap_set(&c->timers, &q->timer,
+                 q->count_anew ? c->now_ms : q->used_ms + q->args.expires_ms);
+}
+
+void queue_used(struct core *c, struct queue *q)
+{
+    q->used_ms = c->now_ms;
+    q->count_anew = false;
+    arm_expiry(c, q);
+}
+
+static void set_expires(struct queue *q, bool has_expires, uint64_t expires_ms)
+{
+    struct buf now = { 0 };
+
+    queue_args_put_expires(&now, buf_view(&q->arguments), has_expires, expires_ms);
+    buf_fini(&q->arguments);
+    q->arguments = now;
+    /* Names in q->args are views of the old arguments. */
+    enum err e = queue_args_parse_stored(buf_view(&q->arguments), &q->args, NULL);
+    (void)e; /* those that a start could not read stay without effect */
+    q->args.has_expires = has_expires;
+    q->args.expires_ms = expires_ms;
+}
+
+void core_queue_expires(struct core *c, client_id id, struct bytes queue, uint64_t expires_ms)
+{
+    struct client *cl = client_get(c, id);
+    struct queue *q = queue_find(cl->vhost, queue);
+    bool has_expires = expires_ms != UINT64_MAX;
+
+    if (!q || q->delay || client_locked_out(cl, q))
         return;
-    heap_set(&c->timers, &q->timer, q->used_ms + q->args.expires_ms);
+    if (expires_ms > QUEUE_ARG_MS_MAX)
+        expires_ms = has_expires ? QUEUE_ARG_MS_MAX : 0;
+    if (has_expires != q->args.has_expires || expires_ms != q->args.expires_ms) {
+        set_expires(q, has_expires, expires_ms);
+        if (queue_stored(q))
+            queue_store(c, q);
+    }
+    client_did(c, cl);
+    q->count_anew = true; /* the time of this call is not known */
+    arm_expiry(c, q);
 }
 
 void queue_run_timers(struct core *c)
@@ -248,8 +306,11 @@ void queue_run_timers(struct core *c)
         heap_remove(&c->timers, node);
         if (q->consumer_count > 0)
             continue;
+        if (q->count_anew)
+            q->used_ms = c->now_ms;
+        q->count_anew = false;
         if (q->used_ms + q->args.expires_ms > c->now_ms) {
-            queue_arm_expiry(c, q);
+            arm_expiry(c, q);
             continue;
         }
         log_info("queue.expired", "queue=%s", log_text(bytes_str(q->name)).s);
@@ -327,8 +388,7 @@ void queue_recovered(struct core *c, struct queue *q)
     if (q->next_seq < boot_seq)
         q->next_seq = boot_seq;
     q->recovered_seq = q->next_seq;
-    q->used_ms = c->now_ms;
     q->maybe_redelivered = q->consumed; /* a clean stop has cleared it */
-    queue_arm_expiry(c, q);
+    queue_used(c, q);
     queue_touch(c, q);
 }

@@ -42,6 +42,16 @@ static void on_user(void *arg, const struct def_user *d)
     user_recover(arg, d);
 }
 
+static void on_note(void *arg, uint64_t queue_id, struct bytes note)
+{
+    note_recover(arg, queue_id, note);
+}
+
+static void on_retained(void *arg, const struct def_retained *d)
+{
+    retained_recover(arg, d);
+}
+
 static void on_blob(void *arg, uint64_t blob_id, uint64_t size)
 {
     blob_recover(arg, blob_id, size);
@@ -156,6 +166,8 @@ const struct recover_sink core_recover_sink = {
     .queue = on_queue,
     .binding = on_binding,
     .user = on_user,
+    .note = on_note,
+    .retained = on_retained,
     .blob = on_blob,
     .batch = on_batch,
     .deliveries = on_deliveries,

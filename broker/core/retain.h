@@ -26,8 +26,12 @@ struct span;
 /* GONE: the row is deleted, somebody still holds unacked deliveries of it. */
 enum batch_state { BATCH_OPEN, BATCH_CLOSED, BATCH_SEALED, BATCH_STORED, BATCH_GONE };
 
+/* What is kept of a slot that was delivered and is not done: as on disk, but for the
+ * death of it.  `received`: see core_received. */
 struct returned {
-    uint32_t slot, count;
+    uint32_t slot;
+    uint32_t count : 31;
+    bool received : 1;
 };
 
 enum deferred_kind {
@@ -51,6 +55,7 @@ struct batch {
     uint64_t id;
     enum batch_state state;
     bool transient, loading, damaged, dirty;
+    bool held;                     /* nothing of it is delivered before it is STORED */
     struct batch_content *content; /* NULL: cold */
     struct span **span;            /* by group */
     size_t span_cap;
@@ -118,6 +123,9 @@ void retain_defer(struct core *c, struct batch *b, const struct deferred *d);
 void retain_note_death(struct core *c, struct batch *b, uint32_t slot, enum death why);
 void retain_recover_returns(struct core *c, struct batch *b, uint32_t slot, uint32_t noted);
 
+/* The consumer that has it unacked has it for good, noted like a return. */
+void retain_note_received(struct core *c, struct batch *b, uint32_t slot);
+
 /* What it holds cannot be read: its messages leave their queues, said aloud; the
  * row stays on disk. */
 void retain_set_aside(struct core *c, struct batch *b, enum err why);
@@ -143,9 +151,12 @@ struct batch *retain_new_batch(struct core *c, uint64_t id);
 /* Its content has grown: into the budget with it. */
 void retain_count_memory(struct core *c, struct batch *b);
 void retain_drop_content(struct core *c, struct batch *b);
-void retain_set_returns(struct batch *b, uint32_t slot, uint32_t count);
 uint32_t retain_returns(const struct batch *b, uint32_t slot);
+bool retain_is_received(const struct batch *b, uint32_t slot);
 void retain_count_return(struct core *c, struct batch *b, uint32_t slot);
+/* What is noted of slot `i` of `from` goes with it to slot `slot` of `to`. */
+void retain_move_returns(struct core *c, const struct batch *from, uint32_t i, struct batch *to,
+                         uint32_t slot);
 
 /* Moves everything writable into the commit. */
 void retain_seal(struct core *c, struct commit *commit);

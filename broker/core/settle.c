@@ -6,7 +6,7 @@
 /* True when the message has come back too often and goes instead. */
 static bool over_delivery_limit(const struct queue *q, const struct batch *b, uint32_t slot)
 {
-    return q && q->args.has_delivery_limit && retain_returns(b, slot) > q->args.delivery_limit;
+    return q->args.has_delivery_limit && retain_returns(b, slot) > q->args.delivery_limit;
 }
 
 /* False: it waits for the batch's content. */
@@ -15,10 +15,12 @@ static bool give_back(struct core *c, struct span *s, uint32_t slot, uint32_t by
     struct queue *q = s->queue;
 
     c->stats.returned++;
-    if (q)
+    /* What was received is no failed attempt. */
+    if (q && !retain_is_received(s->batch, slot)) {
         retain_count_return(c, s->batch, slot);
-    if (over_delivery_limit(q, s->batch, slot))
-        return queue_drop(c, s, slot, bytes, true, DEATH_DELIVERY_LIMIT);
+        if (over_delivery_limit(q, s->batch, slot))
+            return queue_drop(c, s, slot, bytes, true, DEATH_DELIVERY_LIMIT);
+    }
     if (!s->purge) {
         queue_put_back(c, s, slot, bytes);
         return true;
@@ -80,16 +82,39 @@ static void settle_upto(struct core *c, struct client *cl, struct ledger *l, uin
         delivery_settle(c, cl, l, d, how);
 }
 
+/* consumer 0: the client's shared one.  NULL: no such consumer of this client. */
+static struct ledger *ledger_of(const struct core *c, struct client *cl, consumer_id consumer)
+{
+    struct consumer *k = consumer ? slots_get(&c->consumers, consumer) : NULL;
+
+    if (consumer == 0)
+        return &cl->ledger;
+    return k && k->client == cl ? k->ledger : NULL;
+}
+
+enum err core_received(struct core *c, client_id id, consumer_id consumer, uint64_t tag)
+{
+    struct client *cl = client_get(c, id);
+    struct ledger *l = ledger_of(c, cl, consumer);
+    struct delivery *d = l && tag ? ledger_find(l, tag) : NULL;
+
+    if (!d)
+        return ERR_NOT_FOUND;
+    client_did(c, cl);
+    if (d->span->queue)
+        retain_note_received(c, d->span->batch, d->slot);
+    return OK;
+}
+
 enum err core_settle(struct core *c, client_id id, consumer_id consumer, uint64_t tag, bool upto,
                      enum settle how, uint64_t now_ms)
 {
     struct client *cl = client_get(c, id);
-    struct consumer *k = consumer ? slots_get(&c->consumers, consumer) : NULL;
+    struct ledger *l = ledger_of(c, cl, consumer);
 
     c->now_ms = now_ms;
-    if (consumer && (!k || k->client != cl))
+    if (!l)
         return ERR_NOT_FOUND;
-    struct ledger *l = k ? k->ledger : &cl->ledger;
     struct delivery *d = tag ? ledger_find(l, tag) : NULL;
     if (tag && !d)
         return ERR_NOT_FOUND;

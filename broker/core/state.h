@@ -14,7 +14,9 @@
 #include "broker/core/core.h"
 #include "broker/core/exchange.h"
 #include "broker/core/queue.h"
+#include "broker/core/note.h"
 #include "broker/core/retain.h"
+#include "broker/core/retained.h"
 #include "broker/core/vhost.h"
 
 struct core {
@@ -38,7 +40,7 @@ struct core {
     struct list spare_spans; /* struct span.in_lane, to be used again */
     size_t spare_span_count;
     struct list dirty;   /* struct queue.dirty */
-    struct list marking; /* struct queue.dirty: until queue.consumed_commit is on disk */
+    struct list marking; /* struct queue.dirty: what they have to give waits for a commit */
     struct heap timers;  /* struct queue.timer, by ms */
     struct heap due;     /* struct due.node, by ms */
 
@@ -47,6 +49,9 @@ struct core {
 
     struct retain retain;
     struct compact compact;
+    struct retained retained;
+    uint64_t *noted; /* queues whose note changed since the last commit was sealed */
+    size_t noted_count, noted_cap;
     struct commit *open;  /* ops gathered for the next commit; NULL: none yet */
     bool commit_wanted;   /* somebody waits for open_number though it has no op */
     uint64_t open_number; /* number of the commit being gathered */

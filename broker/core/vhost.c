@@ -34,6 +34,15 @@ uint64_t core_vhost_find(const struct core *c, struct bytes name)
     return v ? v->id : 0;
 }
 
+bool core_vhost_each(const struct core *c, size_t *at, uint64_t *id)
+{
+    const struct vhost *v = map_next(&c->vhosts, at);
+
+    if (v)
+        *id = v->id;
+    return v != NULL;
+}
+
 enum err core_vhost_add(struct core *c, struct bytes name)
 {
     if (name.n == 0 || name.n > 255)
@@ -56,6 +65,7 @@ void vhost_free(struct core *c, struct vhost *v)
         exchange_free(c, &x);
     for (size_t at = 0; (q = map_next(&v->queues, &at));)
         queue_free(c, &q);
+    retained_tree_free(&v->retained);
     map_fini(&v->exchanges);
     map_fini(&v->queues);
     mem_free(v->name);

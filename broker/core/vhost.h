@@ -10,9 +10,10 @@
 struct vhost {
     uint64_t id;
     char *name;
-    struct map exchanges; /* by name -> struct exchange */
-    struct map queues;    /* by name -> struct queue */
-    struct queue *delay;  /* where delayed messages wait; made at first use */
+    struct map exchanges;           /* by name -> struct exchange */
+    struct map queues;              /* by name -> struct queue */
+    struct queue *delay;            /* where delayed messages wait; made at first use */
+    struct retained_tree *retained; /* NULL: none yet */
 };
 
 #endif

@@ -28,6 +28,8 @@ struct core_options rig_options(void)
         .bindings = 10000,
         .consumers = 10000,
         .unacked = 100000,
+        .retained = 100000,
+        .retained_bytes = 64 * 1024 * 1024,
     };
 }
 
@@ -411,7 +413,8 @@ static void build(const struct rig_message *m, struct built *b)
                              .ttl_ms = m->ttl_ms,
                              .delay_ms = m->delay_ms,
                              .delay_by_exchange = m->delay_by_exchange,
-                             .mandatory = m->mandatory };
+                             .mandatory = m->mandatory,
+                             .deliver_committed = m->deliver_committed };
     if (m->headers && props_decode(buf_view(&b->props), &props))
         b->p.headers = props.headers;
 }
@@ -516,4 +519,13 @@ struct core_stats rig_stats(const struct rig *r)
 uint64_t rig_rows(const struct rig *r)
 {
     return mem_disk_stats(r->disk).batches;
+}
+
+size_t rig_ops(const struct rig *r, enum op_kind kind)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; r->under_way && i < r->under_way->op_count; i++)
+        n += r->under_way->op[i].kind == kind;
+    return n;
 }

@@ -99,7 +99,7 @@ struct rig_message {
     uint8_t priority;
     bool has_ttl;
     uint64_t ttl_ms, delay_ms;
-    bool delay_by_exchange, mandatory;
+    bool delay_by_exchange, mandatory, deliver_committed;
     size_t padding;      /* bytes to follow the body */
     const char *headers; /* as for rig_args */
 };
@@ -128,5 +128,7 @@ enum err rig_settle(struct rig *r, client_id id, consumer_id k, uint64_t tag, en
 struct queue_info rig_info(struct rig *r, const char *queue);
 struct core_stats rig_stats(const struct rig *r);
 uint64_t rig_rows(const struct rig *r); /* batches on disk */
+/* Operations of that kind in the commit under way. */
+size_t rig_ops(const struct rig *r, enum op_kind kind);
 
 #endif

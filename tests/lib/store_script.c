@@ -185,6 +185,36 @@ static void define(struct script *s, struct commit *c)
     o->flag = id % 2;
 }
 
+static void note(struct script *s, struct commit *c)
+{
+    uint64_t id = 1 + rnd(s, 9);
+    struct bytes text = name_of(c, "note", s->number);
+    struct op *o = commit_op(c, rnd(s, 4) ? OP_NOTE_PUT : OP_NOTE_DELETE);
+
+    o->id = id;
+    if (o->kind == OP_NOTE_PUT)
+        o->bits = text;
+}
+
+static void retain(struct script *s, struct commit *c)
+{
+    uint64_t n = rnd(s, 40);
+    uint8_t body[2000];
+    struct def_retained r = { .vhost_id = 1 + n % 2,
+                              .routing_key = name_of(c, "a.b", n),
+                              .stored_ms = 1700000000000 + s->number,
+                              .expires_ms = rnd(s, 2) ? 0 : 1800000000000 };
+
+    memset(body, (int)('a' + rnd(s, 26)), sizeof body);
+    if (rnd(s, 3) == 0) {
+        commit_op(c, OP_RETAINED_DELETE)->retained = r;
+        return;
+    }
+    r.props = rnd(s, 2) ? name_of(c, "props", n) : (struct bytes){ NULL, 0 };
+    r.body = commit_copy(c, bytes_of(body, 1 + rnd(s, sizeof body)));
+    commit_op(c, OP_RETAINED_PUT)->retained = r;
+}
+
 struct commit *script_commit(struct script *s)
 {
     struct commit *c = commit_new(++s->number);
@@ -199,6 +229,10 @@ struct commit *script_commit(struct script *s)
         count(s, c);
     if (rnd(s, 4) == 0)
         define(s, c);
+    if (rnd(s, 3) == 0)
+        note(s, c);
+    if (rnd(s, 3) == 0)
+        retain(s, c);
     return c;
 }
 
@@ -309,6 +343,27 @@ static void on_user(void *arg, const struct def_user *u)
     buf_str(d->out, "\n");
 }
 
+static void on_note(void *arg, uint64_t queue_id, struct bytes note)
+{
+    struct dump *d = arg;
+
+    buf_fmt(d->out, "note %llu", ull(queue_id));
+    dump_text(d->out, note);
+    buf_str(d->out, "\n");
+}
+
+static void on_retained(void *arg, const struct def_retained *r)
+{
+    struct dump *d = arg;
+
+    buf_fmt(d->out, "retained %llu at %llu to %llu", ull(r->vhost_id), ull(r->stored_ms),
+            ull(r->expires_ms));
+    dump_text(d->out, r->routing_key);
+    dump_text(d->out, r->props);
+    dump_text(d->out, r->body);
+    buf_str(d->out, "\n");
+}
+
 static void on_blob(void *arg, uint64_t blob_id, uint64_t size)
 {
     struct dump *d = arg;
@@ -396,8 +451,9 @@ static void dump_blob(const struct engine_ops *ops, struct engine *e, uint64_t i
     buf_fini(&part);
 }
 
-/* Users come in an order of the engine's own: hashes of lines are summed. */
-static uint64_t take_users(struct buf *out)
+/* Users and retained messages come in an order of the engine's own: hashes of such
+ * lines are summed. */
+static uint64_t take_lines(struct buf *out, const char *prefix)
 {
     uint64_t sum = 0;
     char *at = (char *)out->p, *end = at + out->n, *to = at;
@@ -405,7 +461,7 @@ static uint64_t take_users(struct buf *out)
     while (at < end) {
         char *next = (char *)memchr(at, '\n', (size_t)(end - at)) + 1;
 
-        if (strncmp(at, "user ", 5) == 0) {
+        if (strncmp(at, prefix, strlen(prefix)) == 0) {
             sum += bytes_hash(bytes_of(at, (size_t)(next - at)), 0);
         } else {
             memmove(to, at, (size_t)(next - at));
@@ -426,6 +482,8 @@ enum err store_dump(const struct engine_ops *ops, struct engine *e, struct buf *
         .queue = on_queue,
         .binding = on_binding,
         .user = on_user,
+        .note = on_note,
+        .retained = on_retained,
         .blob = on_blob,
         .batch = on_batch,
         .deliveries = on_deliveries,
@@ -434,7 +492,10 @@ enum err store_dump(const struct engine_ops *ops, struct engine *e, struct buf *
     struct dump d = { .out = out };
     enum err err = ops->recover(e, &sink, &d);
 
-    buf_fmt(out, "users %llx\n", ull(take_users(out)));
+    uint64_t users = take_lines(out, "user "), retained = take_lines(out, "retained ");
+    buf_fmt(out, "users %llx\n", ull(users));
+    if (retained)
+        buf_fmt(out, "retained %llx\n", ull(retained));
     for (size_t i = 0; i < d.batches; i++)
         dump_batch(ops, e, d.batch[i], out);
     for (size_t i = 0; i < d.blobs; i++)

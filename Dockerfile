@@ -21,5 +21,5 @@ COPY --from=build /out/usr/bin/lodge /usr/bin/lodge
 COPY --from=build /out/usr/sbin/lodged /usr/sbin/lodged
 USER lodge
 VOLUME /var/lib/lodge
-EXPOSE 61613 5672
-ENTRYPOINT ["/usr/sbin/lodged", "--data", "/var/lib/lodge", "--stomp", "0.0.0.0:61613", "--amqp", "0.0.0.0:5672"]
+EXPOSE 61613 5672 1883
+ENTRYPOINT ["/usr/sbin/lodged", "--data", "/var/lib/lodge", "--stomp", "0.0.0.0:61613", "--amqp", "0.0.0.0:5672", "--mqtt", "0.0.0.0:1883"]

@@ -169,6 +169,10 @@ void broker_use_settings(struct broker *b)
                                         .channels = (uint16_t)s->amqp_channels,
                                         .heartbeat_s = (uint16_t)(s->amqp_heartbeat / 1000),
                                         .consumer_timeout_ms = s->amqp_consumer_timeout };
+    b->env.mqtt = (struct mqtt_limits){ .receive_maximum = (uint16_t)s->mqtt_receive_maximum,
+                                        .inflight = (uint16_t)s->mqtt_inflight,
+                                        .topic_aliases = (uint16_t)s->mqtt_topic_aliases,
+                                        .share_expiry_ms = s->mqtt_share_expiry };
     b->env.message_bytes = s->max_message;
     b->pace.spacing_ns = s->storage_commit_spacing * 1000000;
     if (b->net)
@@ -187,7 +191,9 @@ static struct core_options core_options_of(const struct settings *s)
                               .exchanges = (uint32_t)s->max_exchanges,
                               .bindings = (uint32_t)s->max_bindings,
                               .consumers = (uint32_t)s->max_consumers,
-                              .unacked = (uint32_t)s->max_unacked };
+                              .unacked = (uint32_t)s->max_unacked,
+                              .retained = (uint32_t)s->max_retained,
+                              .retained_bytes = s->max_retained_bytes };
 
     CHECK(getrandom(&o.seed, sizeof o.seed, 0) == sizeof o.seed);
     return o;
@@ -281,6 +287,7 @@ static enum err open_listeners(struct broker *b)
         { "stomp", &b->settings.stomp_address, stomp_session_open,
           BYTES("ERROR\nmessage:too many connections\ncontent-length:0\n\n\0") },
         { "amqp", &b->settings.amqp_address, amqp_session_open, { NULL, 0 } },
+        { "mqtt", &b->settings.mqtt_address, mqtt_session_open, { NULL, 0 } },
         { "any", &b->settings.any_address, detect_session_open, { NULL, 0 } },
     };
     enum err e = OK;
@@ -346,6 +353,7 @@ static enum err open_data(struct broker *b)
     make_first_user(b);
     /* The boot number must be on disk before any message id is made of it. */
     broker_flush(b);
+    mqtt_recovered(&b->env);
     return OK;
 }
 
@@ -373,6 +381,7 @@ void broker_fini(struct broker *b)
 {
     broker_close_listeners(b);
     net_free(&b->net); /* its sessions still call the core */
+    mqtt_fini(&b->env);
     auth_free(&b->auth);
     if (b->store)
         store_close(&b->store);

@@ -19,6 +19,8 @@
       "where STOMP clients connect: ADDR:PORT, [IPV6]:PORT, unix:PATH or off")                     \
     X(ADDRESS, amqp_address, "amqp.address", "127.0.0.1:5672", 0, 0, AT_START, NULL,               \
       "where AMQP 0-9-1 clients connect")                                                          \
+    X(ADDRESS, mqtt_address, "mqtt.address", "127.0.0.1:1883", 0, 0, AT_START, NULL,               \
+      "where MQTT clients connect")                                                                \
     X(ADDRESS, any_address, "any.address", "off", 0, 0, AT_START, NULL,                            \
       "one address for all protocols, told apart by their first bytes")                            \
     X(ENUM, log_level, "log.level", "info", 0, 3, ON_RELOAD, "debug|info|warn|error",              \
@@ -44,6 +46,10 @@
       "consumers (subscriptions)")                                                                 \
     X(COUNT, max_unacked, "max_unacked", "262144", 1, 1 << 24, AT_START, NULL,                     \
       "unacknowledged messages of a consumer that asked for no prefetch")                          \
+    X(COUNT, max_retained, "max_retained", "100000", 0, 1 << 24, AT_START, NULL,                   \
+      "retained messages; 0: none are kept")                                                       \
+    X(BYTES, max_retained_bytes, "max_retained_bytes", "64m", 0, 1ULL << 34, AT_START, NULL,       \
+      "retained messages, which are held in memory")                                               \
     X(COUNT, max_connections, "max_connections", "65536", 1, 1 << 24, ON_RELOAD, NULL,             \
       "connections at a time; descriptors may allow fewer")                                        \
     X(BYTES, output_budget, "output_budget", "256k", 4 << 10, 1 << 30, ON_RELOAD, NULL,            \
@@ -68,6 +74,14 @@
       "heartbeat interval that is proposed to clients; 0: none")                                   \
     X(MS, amqp_consumer_timeout, "amqp.consumer_timeout", "30m", 0, 2592000000, ON_RELOAD, NULL,   \
       "a delivery unacknowledged for longer closes its channel; 0: never")                         \
+    X(COUNT, mqtt_receive_maximum, "mqtt.receive_maximum", "1000", 1, 65535, ON_RELOAD, NULL,      \
+      "messages of QoS 1 and 2 that a client may send before they are answered")                   \
+    X(COUNT, mqtt_inflight, "mqtt.inflight", "1000", 1, 65535, ON_RELOAD, NULL,                    \
+      "messages of QoS 1 and 2 that are sent to a client before it answers")                       \
+    X(COUNT, mqtt_topic_aliases, "mqtt.topic_aliases", "16", 0, 65535, AT_START, NULL,             \
+      "topic aliases each way")                                                                    \
+    X(MS, mqtt_share_expiry, "mqtt.share_expiry", "24h", 1000, 2592000000, ON_RELOAD, NULL,        \
+      "a shared subscription outlives its last connected member by so long")                       \
     X(MS, storage_commit_spacing, "storage.commit_spacing", "1ms", 0, 1000, ON_RELOAD, NULL,       \
       "least time between commits while more messages keep coming in; 0: none")                    \
     X(BYTES, storage_checkpoint, "storage.checkpoint", "32m", 1 << 20, 1ULL << 30, AT_START, NULL, \

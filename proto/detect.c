@@ -5,9 +5,9 @@ static const struct {
     const char *begins;
     enum protocol protocol;
 } starts[] = {
-    { "AMQP", PROTOCOL_AMQP },         { "CONNECT\n", PROTOCOL_STOMP },
-    { "CONNECT\r\n", PROTOCOL_STOMP }, { "STOMP\n", PROTOCOL_STOMP },
-    { "STOMP\r\n", PROTOCOL_STOMP },
+    { "AMQP", PROTOCOL_AMQP },       { "\x10", PROTOCOL_MQTT },
+    { "CONNECT\n", PROTOCOL_STOMP }, { "CONNECT\r\n", PROTOCOL_STOMP },
+    { "STOMP\n", PROTOCOL_STOMP },   { "STOMP\r\n", PROTOCOL_STOMP },
 };
 
 static struct bytes without_ends_of_line(struct bytes in)
@@ -27,7 +27,7 @@ enum protocol protocol_detect(struct bytes in)
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
         struct bytes want = bytes_str(starts[i].begins);
 
-        if (starts[i].protocol == PROTOCOL_AMQP && rest.n < in.n)
+        if (starts[i].protocol != PROTOCOL_STOMP && rest.n < in.n)
             continue;
         if (bytes_starts(rest, want))
             return starts[i].protocol;

@@ -55,6 +55,8 @@ bool net_took_input(const struct net *n)
 void net_feed(struct net *n)
 {
     for (struct session *s = n->o.env->touched; s; s = s->next_touched) {
+        if (!s->conn) /* an adapter may have one for its wake-ups alone */
+            continue;
         conn_feed(s->conn);
         conn_settle(s->conn);
     }
@@ -70,7 +72,8 @@ void net_write(struct net *n)
 
         next = s->next_touched;
         s->touched = false;
-        conn_write(s->conn);
+        if (s->conn)
+            conn_write(s->conn);
     }
     n->turn_bytes = 0;
 }

@@ -15,6 +15,9 @@ static size_t detect_input(struct session *s, uint8_t *in, size_t n)
     case PROTOCOL_AMQP:
         s->become = amqp_session_open;
         return 0;
+    case PROTOCOL_MQTT:
+        s->become = mqtt_session_open;
+        return 0;
     case PROTOCOL_STOMP:
         s->become = stomp_session_open;
         return 0;

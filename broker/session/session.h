@@ -29,6 +29,13 @@ struct amqp_limits {
     uint64_t consumer_timeout_ms; /* a delivery unacked for longer closes its channel; 0: never */
 };
 
+struct mqtt_limits {
+    uint16_t receive_maximum; /* QoS 1 and 2 that a client may send at a time (5.0) */
+    uint16_t inflight;        /* that are sent to a client at a time */
+    uint16_t topic_aliases;   /* each way (5.0) */
+    uint64_t share_expiry_ms; /* how long a shared queue outlives its last member */
+};
+
 /* What every session of the process shares.  Owner: the broker. */
 struct session_env {
     struct core *core;
@@ -42,11 +49,13 @@ struct session_env {
     uint32_t stomp_prefetch; /* default prefetch-count of a SUBSCRIBE with acks; 0: none */
     struct stomp_limits stomp;
     struct amqp_limits amqp;
+    struct mqtt_limits mqtt;
     uint64_t message_bytes;            /* largest body */
     uint64_t next_session;             /* ids for logs and CONNECTED */
     struct session *touched;           /* sessions called this turn, by next_touched */
     struct stomp_shared *stomp_shared; /* the STOMP adapter's buffers while it has sessions */
     struct amqp_shared *amqp_shared;   /* the same of the AMQP adapter */
+    struct mqtt_shared *mqtt_shared;   /* of the MQTT adapter: who is online, wills that wait */
     struct {
         uint64_t frames_in, frames_out, refused; /* refused: sessions closed for their faults */
     } count;
@@ -111,6 +120,11 @@ typedef struct session *session_open_fn(struct session_env *env, bool loopback);
 
 struct session *stomp_session_open(struct session_env *env, bool loopback);
 struct session *amqp_session_open(struct session_env *env, bool loopback);
+struct session *mqtt_session_open(struct session_env *env, bool loopback);
+/* At a start, after recovery: wills of those who were connected begin to wait. */
+void mqtt_recovered(struct session_env *env);
+/* At the end, when no session is left. */
+void mqtt_fini(struct session_env *env);
 /* Becomes one of the others once the first bytes have told which. */
 struct session *detect_session_open(struct session_env *env, bool loopback);
 

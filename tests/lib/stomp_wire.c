@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proto/amqp.h"
+#include "proto/mqtt.h"
 #include "storage/store.h"
 
 struct core_options wire_options(void)
@@ -23,6 +24,8 @@ struct core_options wire_options(void)
         .bindings = 1000,
         .consumers = 1000,
         .unacked = 1000,
+        .retained = 100,
+        .retained_bytes = 1 << 20,
     };
 }
 
@@ -49,9 +52,14 @@ void wire_open(struct stomp_wire *r, const struct core_options *o)
                   .channels = 8,
                   .heartbeat_s = 60,
                   .consumer_timeout_ms = 1800000 },
+        .mqtt = { .receive_maximum = 20,
+                  .inflight = 20,
+                  .topic_aliases = 4,
+                  .share_expiry_ms = 60000 },
         .message_bytes = options.message_bytes,
     };
     core_recovered(r->core, r->env.now_ms);
+    mqtt_recovered(&r->env);
     wire_settle(r);
 }
 
@@ -70,6 +78,7 @@ void wire_close(struct stomp_wire *r)
         wire_hang_up(r, i);
         buf_fini(&r->left[i]);
     }
+    mqtt_fini(&r->env);
     wire_settle(r);
     CHECK(core_check(r->core));
     core_free(&r->core);
@@ -198,6 +207,25 @@ void wire_amqp_peer(struct stomp_wire *r, unsigned i, uint16_t channels)
     wire_settle(r);
     CHECK(!r->peer[i]->ending);
     (void)wire_hear(r, i);
+}
+
+void wire_mqtt_peer(struct stomp_wire *r, unsigned i, uint8_t level, const char *name,
+                    bool clean_start)
+{
+    struct mqtt_connect c = { .level = level,
+                              .clean_start = clean_start,
+                              .client_id = bytes_str(name) };
+    struct buf hello = { 0 };
+
+    if (level >= MQTT_5 && !clean_start) {
+        c.props.has = MQTT_HAS(session_expiry);
+        c.props.session_expiry = UINT32_MAX;
+    }
+    r->peer[i] = mqtt_session_open(&r->env, true);
+    mqtt_put_connect(&hello, &c);
+    wire_bytes(r, i, buf_view(&hello));
+    buf_fini(&hello);
+    wire_settle(r);
 }
 
 const char *wire_hear(struct stomp_wire *r, unsigned i)

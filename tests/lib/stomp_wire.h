@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* stomp_wire.h - STOMP and AMQP sessions over a real core and an engine in memory, without
+/* stomp_wire.h - STOMP, AMQP and MQTT sessions over a real core and an engine in memory, without
  * sockets and threads.
  *
  * Commits land when the test says so.  Frames are written as text; the NUL at
@@ -31,6 +31,9 @@ void wire_close(struct stomp_wire *r);
 void wire_peer(struct stomp_wire *r, unsigned i, const char *version);
 /* The same in AMQP: logged in, with channels 1 to `channels` open. */
 void wire_amqp_peer(struct stomp_wire *r, unsigned i, uint16_t channels);
+/* The same in MQTT; what CONNACK said is still to be heard. */
+void wire_mqtt_peer(struct stomp_wire *r, unsigned i, uint8_t level, const char *name,
+                    bool clean_start);
 void wire_hang_up(struct stomp_wire *r, unsigned i);
 
 /* Hands bytes to a session, as the net layer would. */

@@ -42,7 +42,7 @@ def _():
 @case("two daemons never share a data directory")
 def _():
     with Lodged() as d:
-        again = lodged("--data", d.data, "--stomp", "off", "--amqp", "off")
+        again = lodged("--data", d.data, "--stomp", "off", "--amqp", "off", "--mqtt", "off")
         equal(again.returncode, 75)
         assert f"pid={d.process.pid}" in again.stderr, again.stderr
         with d.client() as c:
@@ -60,7 +60,7 @@ def _():
 
 @case("a data directory that cannot be made is named")
 def _():
-    got = lodged("--data", "/proc/nowhere/x", "--stomp", "off", "--amqp", "off")
+    got = lodged("--data", "/proc/nowhere/x", "--stomp", "off", "--amqp", "off", "--mqtt", "off")
     equal(got.returncode, 74)
     assert "/proc/nowhere/x" in got.stderr, got.stderr
 
@@ -71,7 +71,8 @@ def _():
         s.bind(("127.0.0.1", 0))
         s.listen()
         address = "127.0.0.1:%d" % s.getsockname()[1]
-        got = lodged("--data", os.path.join(scratch(), "d"), "--stomp", address, "--amqp", "off")
+        got = lodged("--data", os.path.join(scratch(), "d"), "--stomp", address, "--amqp", "off",
+                       "--mqtt", "off")
     assert got.returncode not in (0, 1), got.returncode
     assert address in got.stderr, got.stderr
 

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT
-/* What of a session is neither message nor subscription: the note of its queue.
+/* What of a session is neither message nor binding: the note of its queue.
  *
- *     version u8 | count varint, packet ids u16 | has will u8 | the will |
- *     count varint, subscriptions: options u8, id u32, filter
+ *     version u8 | left_ms u64, expiry_s u32 | packet ids | will | subscriptions
  *
- * The ids are of QoS 2 messages that came and were not released [MQTT-4.3.3-9].  The
- * subscriptions are those of other queues; its own are bindings. */
+ * The last three have their length before them, as varints.  left_ms is when the last
+ * connection ended, 0 while there is one.  Packet ids, u16, are of QoS 2 messages that came
+ * and were not released [MQTT-4.3.3-9].  Subscriptions are those of other queues, each
+ * options u8, id u32, filter; its own are bindings. */
 #include "base/mem.h"
 #include "base/reader.h"
 #include "broker/session/mqtt_session.h"
 
 enum { NOTE_VERSION = 1, IDS = 65536 };
+
+struct note {
+    uint64_t left_ms;
+    uint32_t expiry_s;
+    struct bytes ids, will, subscriptions;
+};
 
 /* ---- received packet ids ---- */
 
@@ -41,12 +48,41 @@ void mqtt_received_remove(struct mqtt_session *s, uint16_t id)
     memmove(s->received + i, s->received + i + 1, (--s->received_count - i) * sizeof *s->received);
 }
 
-/* ---- the note ---- */
+/* ---- bytes ---- */
 
 static void put_text(struct buf *b, struct bytes text)
 {
     buf_varint(b, text.n);
     buf_bytes(b, text);
+}
+
+static bool note_read(struct bytes bytes, struct note *out)
+{
+    struct reader r = reader_over(bytes);
+
+    *out = (struct note){ 0 };
+    if (reader_u8(&r) != NOTE_VERSION)
+        return false;
+    out->left_ms = reader_u64(&r);
+    out->expiry_s = reader_u32(&r);
+    out->ids = reader_bytes_varint(&r);
+    out->will = reader_bytes_varint(&r);
+    out->subscriptions = reader_bytes_varint(&r);
+    return !r.failed;
+}
+
+/* Nothing, where there is nothing to note. */
+static void note_write(struct buf *b, const struct note *n)
+{
+    b->n = 0;
+    if (!n->left_ms && !n->ids.n && !n->will.n && !n->subscriptions.n)
+        return;
+    buf_u8(b, NOTE_VERSION);
+    buf_u64(b, n->left_ms);
+    buf_u32(b, n->expiry_s);
+    put_text(b, n->ids);
+    put_text(b, n->will);
+    put_text(b, n->subscriptions);
 }
 
 static void put_will(struct buf *b, const struct mqtt_will_message *w)
@@ -61,9 +97,32 @@ static void put_will(struct buf *b, const struct mqtt_will_message *w)
     put_text(b, buf_view(&w->body));
 }
 
-static void put_subscriptions(struct buf *b, const struct mqtt_session *s, size_t count)
+static struct mqtt_will_message *read_will(struct bytes bytes)
 {
-    buf_varint(b, count);
+    struct reader r = reader_over(bytes);
+    struct mqtt_will_message *w = mem_new(struct mqtt_will_message);
+
+    w->qos = reader_u8(&r);
+    w->retain = reader_u8(&r) != 0;
+    w->has_ttl = reader_u8(&r) != 0;
+    w->delay_s = reader_u32(&r);
+    w->ttl_s = reader_u32(&r);
+    buf_bytes(&w->key, reader_bytes_varint(&r));
+    buf_bytes(&w->props, reader_bytes_varint(&r));
+    buf_bytes(&w->body, reader_bytes_varint(&r));
+    if (r.failed)
+        mqtt_will_free(&w);
+    return w;
+}
+
+static void put_ids(struct buf *b, const struct mqtt_session *s)
+{
+    for (size_t i = 0; i < s->received_count; i++)
+        buf_u16(b, s->received[i]);
+}
+
+static void put_subscriptions(struct buf *b, const struct mqtt_session *s)
+{
     for (size_t i = 0; i < s->sub_count; i++) {
         const struct mqtt_subscription_state *u = s->sub[i];
 
@@ -75,87 +134,59 @@ static void put_subscriptions(struct buf *b, const struct mqtt_session *s, size_
     }
 }
 
-static size_t count_foreign(const struct mqtt_session *s)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < s->sub_count; i++)
-        n += s->sub[i]->source != MQTT_FROM_SESSION;
-    return n;
-}
+/* ---- of a session ---- */
 
 void mqtt_note_store(struct mqtt_session *s)
 {
-    struct buf *b = &s->shared->note;
-    size_t foreign = count_foreign(s);
+    struct buf *parts = &s->shared->table, *whole = &s->shared->note;
+    size_t ids_n, will_n;
 
     if (!s->persistent || !s->has_queue)
         return;
-    b->n = 0;
-    if (s->received_count > 0 || s->will || foreign > 0) {
-        buf_u8(b, NOTE_VERSION);
-        buf_varint(b, s->received_count);
-        for (size_t i = 0; i < s->received_count; i++)
-            buf_u16(b, s->received[i]);
-        buf_u8(b, s->will != NULL);
-        if (s->will)
-            put_will(b, s->will);
-        put_subscriptions(b, s, foreign);
-    }
-    core_queue_note(mqtt_core(s), s->client, buf_view(&s->queue), buf_view(b));
+    parts->n = 0;
+    put_ids(parts, s);
+    ids_n = parts->n;
+    if (s->will)
+        put_will(parts, s->will);
+    will_n = parts->n - ids_n;
+    put_subscriptions(parts, s);
+    struct bytes all = buf_view(parts);
+    note_write(whole, &(struct note){ .left_ms = s->left_ms,
+                                      .expiry_s = s->session_expiry_s,
+                                      .ids = bytes_head(all, ids_n),
+                                      .will = bytes_head(bytes_from(all, ids_n), will_n),
+                                      .subscriptions = bytes_from(all, ids_n + will_n) });
+    core_queue_note(mqtt_core(s), s->client, buf_view(&s->queue), buf_view(whole));
+}
+
+static struct bytes note_of(const struct mqtt_session *s)
+{
+    return core_queue_note_get(mqtt_core(s), s->client, buf_view(&s->queue));
 }
 
 void mqtt_note_resume(struct mqtt_session *s)
 {
-    struct reader r = reader_over(
-        core_queue_note_get(mqtt_core(s), s->client, buf_view(&s->queue)));
+    struct note n;
 
-    if (reader_u8(&r) != NOTE_VERSION)
+    if (!note_read(note_of(s), &n))
         return;
-    for (uint64_t n = reader_varint(&r); n > 0 && !r.failed; n--) {
+    for (struct reader r = reader_over(n.ids); r.left >= sizeof(uint16_t);) {
         uint16_t id = reader_u16(&r);
 
-        if (!r.failed && !mqtt_received_has(s, id))
+        if (!mqtt_received_has(s, id))
             mqtt_received_add(s, id);
     }
 }
 
-static struct mqtt_will_message *read_will(struct reader *r)
-{
-    struct mqtt_will_message *w = mem_new(struct mqtt_will_message);
-
-    w->qos = reader_u8(r);
-    w->retain = reader_u8(r) != 0;
-    w->has_ttl = reader_u8(r) != 0;
-    w->delay_s = reader_u32(r);
-    w->ttl_s = reader_u32(r);
-    buf_bytes(&w->key, reader_bytes_varint(r));
-    buf_bytes(&w->props, reader_bytes_varint(r));
-    buf_bytes(&w->body, reader_bytes_varint(r));
-    if (r->failed)
-        mqtt_will_free(&w);
-    return w;
-}
-
-struct mqtt_will_message *mqtt_note_will(struct bytes note)
-{
-    struct reader r = reader_over(note);
-
-    if (reader_u8(&r) != NOTE_VERSION)
-        return NULL;
-    for (uint64_t n = reader_varint(&r); n > 0 && !r.failed; n--)
-        (void)reader_u16(&r);
-    return reader_u8(&r) == 1 ? read_will(&r) : NULL;
-}
-
-static void resume_foreign(struct mqtt_session *s, struct bytes note, struct reader r)
+void mqtt_note_resume_subscriptions(struct mqtt_session *s)
 {
     struct buf copy = { 0 }; /* the note is rewritten meanwhile */
-    size_t at = note.n - r.left;
+    struct note n;
 
-    buf_bytes(&copy, note);
-    r = reader_over(bytes_from(buf_view(&copy), at));
-    for (uint64_t n = reader_varint(&r); n > 0 && !r.failed; n--) {
+    if (!note_read(note_of(s), &n))
+        return;
+    buf_bytes(&copy, n.subscriptions);
+    for (struct reader r = reader_over(buf_view(&copy)); r.left > 0 && !r.failed;) {
         uint8_t options = reader_u8(&r);
         uint32_t id = reader_u32(&r);
         struct bytes filter = reader_bytes_varint(&r);
@@ -166,18 +197,34 @@ static void resume_foreign(struct mqtt_session *s, struct bytes note, struct rea
     buf_fini(&copy);
 }
 
-void mqtt_note_resume_subscriptions(struct mqtt_session *s)
-{
-    struct bytes note = core_queue_note_get(mqtt_core(s), s->client, buf_view(&s->queue));
-    struct reader r = reader_over(note);
-    struct mqtt_will_message *w;
+/* ---- of a session that is offline ---- */
 
-    if (reader_u8(&r) != NOTE_VERSION)
+struct mqtt_will_message *mqtt_note_will(struct bytes note)
+{
+    struct note n;
+
+    return note_read(note, &n) && n.will.n ? read_will(n.will) : NULL;
+}
+
+void mqtt_note_without_will(struct buf *out, struct bytes note)
+{
+    struct note n;
+
+    out->n = 0;
+    if (!note_read(note, &n))
         return;
-    for (uint64_t n = reader_varint(&r); n > 0 && !r.failed; n--)
-        (void)reader_u16(&r);
-    if (reader_u8(&r) == 1 && (w = read_will(&r)))
-        mqtt_will_free(&w);
-    if (!r.failed)
-        resume_foreign(s, note, r);
+    n.will.n = 0;
+    note_write(out, &n);
+}
+
+bool mqtt_note_expiry(struct bytes note, uint64_t now_ms, uint64_t *left_ms)
+{
+    struct note n;
+
+    if (!note_read(note, &n) || n.left_ms == 0)
+        return false;
+    uint64_t ends_ms = n.left_ms + n.expiry_s * UINT64_C(1000);
+
+    *left_ms = ends_ms > now_ms ? ends_ms - now_ms : 0;
+    return true;
 }

@@ -84,7 +84,8 @@ static bool is_online(const struct mqtt_session *s)
     return s->key.n > 0 && map_get(&s->shared->online, buf_view(&s->key)) == s;
 }
 
-static void let_will_out(struct mqtt_session *s)
+/* The one that waits, if it does; it is the clock's by then. */
+static struct mqtt_will_message *let_will_out(struct mqtt_session *s)
 {
     struct mqtt_will_message *w = s->will;
     uint32_t delay_s = w->delay_s < s->session_expiry_s ? w->delay_s : s->session_expiry_s;
@@ -93,23 +94,33 @@ static void let_will_out(struct mqtt_session *s)
     if (delay_s > 0 && s->persistent) {
         mqtt_will_later(s->s.env, buf_view(&s->key), w,
                         s->s.env->now_mono_ms + delay_s * UINT64_C(1000));
-        return;
+        return w;
     }
     mqtt_will_publish(mqtt_core(s), s->client, w, s->s.env->now_ms);
     mqtt_will_free(&w);
+    return NULL;
+}
+
+/* What must be known of it while it is offline.  A will that waits stays in the note. */
+static void leave_note(struct mqtt_session *s, struct mqtt_will_message *waits)
+{
+    if (s->session_expiry_s != MQTT_EXPIRY_NEVER)
+        s->left_ms = s->s.env->now_ms;
+    s->will = waits;
     mqtt_note_store(s);
+    s->will = NULL;
 }
 
 static void close_client(struct mqtt_session *s, bool publish_will)
 {
+    struct mqtt_will_message *waits = NULL;
+
     if (!s->client)
         return;
     if (s->will && publish_will)
-        let_will_out(s);
-    if (s->will) {
-        mqtt_will_free(&s->will);
-        mqtt_note_store(s);
-    }
+        waits = let_will_out(s);
+    mqtt_will_free(&s->will);
+    leave_note(s, waits);
     if (s->persistent && s->session_expiry_s == 0) /* it goes with its connection */
         mqtt_queue_drop(s);
     mqtt_incoming_free(s);

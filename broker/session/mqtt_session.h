@@ -117,6 +117,7 @@ struct mqtt_session {
     uint32_t keep_alive_ms;
     uint32_t session_expiry_s;
     uint64_t last_in_ms;
+    uint64_t left_ms; /* wall: when the connection ended, of a session that expires */
     uint64_t vhost_id;
     client_id client;
     consumer_id consumer; /* of its own queue */
@@ -275,8 +276,11 @@ void mqtt_note_store(struct mqtt_session *s);
 /* Takes over the received packet ids; the subscriptions to other queues. */
 void mqtt_note_resume(struct mqtt_session *s);
 void mqtt_note_resume_subscriptions(struct mqtt_session *s);
-/* The will in a note; NULL: none. */
+/* Of a session that is offline: its will, or NULL; the note without it; how long it still
+ * lives, false: it has no end of its own. */
 struct mqtt_will_message *mqtt_note_will(struct bytes note);
+void mqtt_note_without_will(struct buf *out, struct bytes note);
+bool mqtt_note_expiry(struct bytes note, uint64_t now_ms, uint64_t *left_ms);
 bool mqtt_received_has(const struct mqtt_session *s, uint16_t id);
 void mqtt_received_add(struct mqtt_session *s, uint16_t id);
 void mqtt_received_remove(struct mqtt_session *s, uint16_t id);

@@ -96,12 +96,15 @@ static void let_out(struct mqtt_wills *ws, struct waiting *at)
 
     memcpy(&vhost_id, at->key.p, sizeof vhost_id);
     client_id client = core_client_open(env->core, vhost_id, &ws->s.port);
+    struct buf *note = &env->mqtt_shared->note;
     struct queue_info info;
 
     mqtt_will_publish(env->core, client, at->will, env->now_ms);
     mqtt_queue_name(&name, bytes_from(buf_view(&at->key), sizeof vhost_id));
-    if (core_queue_look(env->core, client, buf_view(&name), &info))
-        core_queue_note(env->core, client, buf_view(&name), (struct bytes){ 0 });
+    if (core_queue_look(env->core, client, buf_view(&name), &info)) {
+        mqtt_note_without_will(note, core_queue_note_get(env->core, client, buf_view(&name)));
+        core_queue_note(env->core, client, buf_view(&name), buf_view(note));
+    }
     core_client_close(env->core, client, env->now_ms);
     buf_fini(&name);
 }
@@ -209,7 +212,10 @@ static void recover_queue(struct session_env *env, client_id client, uint64_t vh
     struct bytes note = core_queue_note_get(env->core, client, name);
     struct mqtt_will_message *w = note.n ? mqtt_note_will(note) : NULL;
     struct buf key = { 0 };
+    uint64_t left_ms;
 
+    if (mqtt_note_expiry(note, env->now_ms, &left_ms)) /* it went on while we were not there */
+        core_queue_expires(env->core, client, name, left_ms);
     if (!w)
         return;
     mqtt_key_set(&key, vhost_id, bytes_from(name, sizeof MQTT_QUEUE_PREFIX - 1));

@@ -156,6 +156,14 @@ static uint32_t first_ready_slot(struct span *s)
     return slot;
 }
 
+/* The lane goes on when the content of `s` is here. */
+static void await_content(struct core *c, struct queue *q, struct lane *l, struct span *s)
+{
+    retain_want(c, s->batch);
+    read_ahead(c, l, s);
+    q->waiting = true;
+}
+
 bool queue_head(struct core *c, struct queue *q, struct span **span, uint32_t *slot)
 {
     for (unsigned i = q->args.max_priority + 1u; i-- > 0;) {
@@ -164,9 +172,7 @@ bool queue_head(struct core *c, struct queue *q, struct span **span, uint32_t *s
         if (!s)
             continue;
         if (!s->batch->content) {
-            retain_want(c, s->batch);
-            read_ahead(c, &q->lane[i], s);
-            q->waiting = true;
+            await_content(c, q, &q->lane[i], s);
             return false;
         }
         *span = s;
@@ -200,24 +206,29 @@ static struct span *next_ready_span(const struct lane *l, const struct span *s)
     return NULL;
 }
 
+/* False: the lane has none.  With *slot SLOT_NONE: nobody knows yet. */
+static bool lane_unreceived(struct core *c, struct queue *q, struct lane *l, struct span **span,
+                            uint32_t *slot)
+{
+    for (struct span *s = lane_first(l); s; s = next_ready_span(l, s)) {
+        *span = s;
+        *slot = SLOT_NONE;
+        if (!s->batch->content) {
+            await_content(c, q, l, s);
+            return true;
+        }
+        *slot = first_unreceived_slot(s);
+        if (*slot != SLOT_NONE)
+            return true;
+    }
+    return false;
+}
+
 bool queue_head_unreceived(struct core *c, struct queue *q, struct span **span, uint32_t *slot)
 {
-    for (unsigned i = q->args.max_priority + 1u; i-- > 0;) {
-        struct lane *l = &q->lane[i];
-
-        for (struct span *s = lane_first(l); s; s = next_ready_span(l, s)) {
-            if (!s->batch->content) {
-                retain_want(c, s->batch);
-                read_ahead(c, l, s);
-                q->waiting = true;
-                return false;
-            }
-            *span = s;
-            *slot = first_unreceived_slot(s);
-            if (*slot != SLOT_NONE)
-                return true;
-        }
-    }
+    for (unsigned i = q->args.max_priority + 1u; i-- > 0;)
+        if (lane_unreceived(c, q, &q->lane[i], span, slot))
+            return *slot != SLOT_NONE;
     return false;
 }
 

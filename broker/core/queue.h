@@ -82,8 +82,8 @@ struct queue {
     struct heap_node timer;   /* x-expires, in core->timers */
     uint64_t consumed_commit; /* which stores `consumed` */
     uint64_t used_ms;         /* last declare, get or consumer */
+    struct note *note;        /* NULL: none */
     uint32_t consumer_count;
-    struct note *note;                /* NULL: none */
     uint32_t merge_first, merge_last; /* compact_merge.c: SLOT_NONE between uses */
     bool count_anew;                  /* x-expires counts from the next turn */
 };

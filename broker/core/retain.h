@@ -55,7 +55,6 @@ struct batch {
     uint64_t id;
     enum batch_state state;
     bool transient, loading, damaged, dirty;
-    bool held;                     /* nothing of it is delivered before it is STORED */
     struct batch_content *content; /* NULL: cold */
     struct span **span;            /* by group */
     size_t span_cap;
@@ -76,6 +75,7 @@ struct batch {
     enum { NOTED_NOT, NOTED_SMALL, NOTED_SPARSE } noted;
     bool pinned;           /* being rewritten: not dropped from memory */
     bool rewritten;        /* made by compaction */
+    bool held;             /* nothing of it is delivered before it is STORED */
     uint64_t changed_ms;   /* last time a slot was settled */
     struct list in_doomed; /* to be freed at the end of the turn */
 };

@@ -10,7 +10,8 @@
 #include "broker/core/refuse.h"
 #include "broker/core/state.h"
 
-enum { VIEWS_KEPT = 1024 };
+/* What expired all at once goes over several turns. */
+enum { VIEWS_KEPT = 1024, EXPIRED_A_TURN = 4096 };
 
 static size_t kept_size(size_t key_n, size_t props_n, size_t body_n, bool expires)
 {
@@ -199,9 +200,11 @@ enum err core_retain(struct core *c, client_id id, const struct publish *p, cons
 
 void retained_run(struct core *c)
 {
-    struct heap_node *node;
+    for (int i = 0; i < EXPIRED_A_TURN; i++) {
+        struct heap_node *node = heap_min(&c->retained.expiring);
 
-    while ((node = heap_min(&c->retained.expiring)) && node->key <= c->now_ms) {
+        if (!node || node->key > c->now_ms)
+            return;
         const struct kept_expiry *e = container_of(node, struct kept_expiry, node);
 
         drop(c, e->tree, e->kept->node);
@@ -243,7 +246,7 @@ size_t core_retained_find(struct core *c, uint64_t vhost_id, struct bytes patter
     for (size_t i = 0; i < found.count; i++) {
         const struct kept *k = found.at[i]->kept;
 
-        if (!k)
+        if (!k || (k->expiry && kept_expires_ms(k) <= now_ms))
             continue;
         r->view = mem_grow(r->view, &r->view_cap, n + 1, sizeof *r->view);
         r->view[n++] = (struct retained_view){ .routing_key = kept_key(k),

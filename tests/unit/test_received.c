@@ -370,6 +370,20 @@ START_TEST(the_queue_may_have_gone_meanwhile)
 }
 END_TEST
 
+/* What the commit under way says last of a slot: received, death, returns. */
+static uint32_t noted_last(uint32_t slot)
+{
+    uint32_t noted = 0;
+
+    for (size_t i = 0; i < r.under_way->op_count; i++) {
+        const struct op *o = &r.under_way->op[i];
+
+        if (o->kind == OP_DELIVERIES_PUT && o->slot == slot)
+            noted = o->count;
+    }
+    return noted;
+}
+
 /* On disk both are beside the count of returns. */
 START_TEST(a_death_to_come_does_not_forget_that_it_was_received_nor_the_other_way)
 {
@@ -386,14 +400,17 @@ START_TEST(a_death_to_come_does_not_forget_that_it_was_received_nor_the_other_wa
     client_id id = consume("q", 0, &k);
     ck_assert_int_eq(rig_settle(&r, id, k, 1, SETTLE_RETURN), OK);
     rig_run(&r);
-    r.hold_loads = true;
+    r.hold_loads = r.hold_commits = true;
     receive(id, k, 4); /* a again */
     receive(id, k, 2);
     ck_assert_int_eq(rig_settle(&r, id, k, 4, SETTLE_REJECT), OK);
     ck_assert_int_eq(rig_settle(&r, id, k, 3, SETTLE_REJECT), OK);
     rig_turn(&r);
-    rig_crash(&r, false);
-    r.hold_loads = false;
+    ck_assert_uint_eq(noted_last(0), UINT32_C(1) << 31 | UINT32_C(1) << 28 | 1);
+    ck_assert_uint_eq(noted_last(1), UINT32_C(1) << 31);
+    ck_assert_uint_eq(noted_last(2), UINT32_C(1) << 28);
+    rig_crash(&r, true);
+    r.hold_loads = r.hold_commits = false;
     rig_run(&r);
     ck_assert_uint_eq(rig_info(&r, "dead").ready, 2);
     consume("q", 0, &k);

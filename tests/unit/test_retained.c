@@ -316,6 +316,31 @@ START_TEST(time_goes_on_while_nothing_runs)
 }
 END_TEST
 
+START_TEST(many_that_expire_at_once_go_over_several_turns_and_are_not_found)
+{
+    const struct retained_view *v;
+    char key[16];
+
+    for (unsigned i = 0; i < 10000; i++) {
+        struct publish p = { .m.body = BYTES("x"), .has_ttl = true, .ttl_ms = 1000 };
+        (void)snprintf(key, sizeof key, "k.%u", i);
+        p.m.routing_key = bytes_str(key);
+        ck_assert_int_eq(core_retain(r.core, r.client, &p, &why, r.now_ms), OK);
+    }
+    rig_run(&r);
+    r.now_ms += 1000;
+    ck_assert_uint_eq(find_in(BYTES("/"), "#", true, &v), 0);
+    ck_assert_uint_gt(rig_stats(&r).retained, 0);
+    rig_turn(&r);
+    ck_assert_uint_gt(rig_stats(&r).retained, 0);
+    ck_assert_uint_le(core_next_at_ms(r.core), r.now_ms);
+    rig_turn(&r);
+    ck_assert_uint_eq(rig_stats(&r).retained, 0);
+    rig_run(&r);
+    ck_assert_uint_eq(rows(), 0);
+}
+END_TEST
+
 /* ---- limits ---- */
 
 START_TEST(no_more_are_kept_than_may_be)
@@ -544,8 +569,16 @@ START_TEST(the_tree_finds_what_the_plain_matcher_finds)
             ck_assert(i == 0 || bytes_cmp(v[i - 1].routing_key, v[i].routing_key) < 0);
         }
     }
-    rig_crash(&r, true);
     rig_run(&r);
+    char *before = mem_strdup(found("#"));
+    r.hold_commits = true;
+    for (unsigned i = 0; i < 10; i++) {
+        retain(keys[rnd(&state, 60)], rnd(&state, 2) ? "y" : "");
+        rig_turn(&r);
+    }
+    rig_crash(&r, false);
+    ck_assert_str_eq(found("#"), before);
+    mem_free(before);
 }
 END_TEST
 
@@ -596,6 +629,7 @@ Suite *retained_suite(void)
     tcase_add_test(e, it_goes_by_itself_too);
     tcase_add_test(e, the_next_message_of_the_key_has_its_own_time);
     tcase_add_test(e, time_goes_on_while_nothing_runs);
+    tcase_add_test(e, many_that_expire_at_once_go_over_several_turns_and_are_not_found);
     suite_add_tcase(s, e);
 
     tcase_add_checked_fixture(l, setup, teardown);

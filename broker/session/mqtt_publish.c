@@ -139,7 +139,9 @@ static void answer(struct mqtt_session *s, const struct mqtt_publish *p, uint8_t
     bool refused = reason >= 0x80;
 
     if (p->qos == 0) {
-        if (refused)
+        if (reason == MQTT_TOPIC_NAME_INVALID)
+            mqtt_fail(s, reason, "a topic of more than %d bytes", MQTT_KEY_MAX_BYTES);
+        else if (refused)
             mqtt_log_fault(s, mqtt_reason_name(reason));
         return;
     }

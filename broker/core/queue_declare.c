@@ -340,6 +340,8 @@ void queue_recover(struct core *c, const struct def_queue *d)
         c->next_def_id = d->id + 1;
 }
 
+enum { SEQ_ROUND = 65535 };
+
 static int by_first_seq(const void *a, const void *b)
 {
     const struct span *x = *(struct span *const *)a, *y = *(struct span *const *)b;
@@ -368,9 +370,20 @@ static void sort_lane(struct lane *l)
     mem_free(all);
 }
 
-void queue_recovered(struct core *c, struct queue *q)
+/* A number of this boot that goes on from the last one modulo 65535: adapters make packet
+ * identifiers of it, and those of neighbours must not be those of other boots. */
+static uint64_t seq_after(const struct core *c, uint64_t last_seq)
 {
     uint64_t boot_seq = c->boot << 40 | 1;
+
+    if (last_seq >= boot_seq)
+        return last_seq + 1;
+    return boot_seq + (last_seq + 1 + SEQ_ROUND - boot_seq % SEQ_ROUND) % SEQ_ROUND;
+}
+
+void queue_recovered(struct core *c, struct queue *q)
+{
+    uint64_t last_seq = 0;
 
     for (unsigned i = 0; i <= q->args.max_priority; i++) {
         struct lane *l = &q->lane[i];
@@ -381,12 +394,11 @@ void queue_recovered(struct core *c, struct queue *q)
 
             q->ready += s->live;
             q->ready_bytes += s->live_bytes;
-            if (s->last_seq >= q->next_seq)
-                q->next_seq = s->last_seq + 1;
+            if (s->last_seq > last_seq)
+                last_seq = s->last_seq;
         }
     }
-    if (q->next_seq < boot_seq)
-        q->next_seq = boot_seq;
+    q->next_seq = seq_after(c, last_seq);
     q->recovered_seq = q->next_seq;
     q->maybe_redelivered = q->consumed; /* a clean stop has cleared it */
     queue_used(c, q);

@@ -2,11 +2,11 @@
 /* sim.c - the seeded simulator: many model clients over sessions, core and an
  * engine in memory, with crashes at any step.  A seed repeats a run exactly.
  *
- *     sim [--seeds N] [--steps N] [--seed K] [--verbose] [--stomp | --amqp | --direct]
+ *     sim [--seeds N] [--steps N] [--seed K] [--verbose] [--stomp | --amqp | --direct | --mqtt]
  *
  * --seed alone runs that one, with --seeds so many from it on.
  * Each seed runs with clients of STOMP and of AMQP on the same queues, then on the
- * core directly, unless one of these is named. */
+ * core directly, unless one of these is named; --mqtt has clients of MQTT. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 #include "tests/sim/amqp_client.h"
 #include "tests/sim/direct.h"
 #include "tests/sim/model_client.h"
+#include "tests/sim/mqtt_peer.h"
 #include "tests/sim/trace.h"
 
 enum { CLIENTS = 8, CHECK_EVERY = 97, LONG_BYTES = 40000 };
@@ -42,13 +43,6 @@ static void time_passes(struct run *run)
     world_pass(&run->world, rng_one_in(r, 10) ? rng_below(r, 3000) : rng_below(r, 60));
 }
 
-static void disk_fills_or_empties(struct world *w)
-{
-    w->disk_low = !w->disk_low;
-    trace("the disk is %s", w->disk_low ? "full" : "as it was");
-    core_disk_free(w->env.core, w->disk_low ? 0 : UINT64_C(1) << 40);
-}
-
 static void seldom(struct run *run)
 {
     struct world *w = &run->world;
@@ -58,7 +52,7 @@ static void seldom(struct run *run)
     else if (rng_one_in(&w->rng, 100))
         world_restart(w);
     else if (w->disk_low ? rng_one_in(&w->rng, 3) : rng_one_in(&w->rng, 60))
-        disk_fills_or_empties(w);
+        world_disk(w, !w->disk_low);
 }
 
 static void feed(struct run *run, struct wire *wire)
@@ -322,7 +316,7 @@ static void run_seed(uint64_t seed, uint64_t steps, bool verbose, enum protocols
 
 struct options {
     uint64_t seeds, steps, seed;
-    bool verbose, stomp, amqp, direct;
+    bool verbose, stomp, amqp, direct, mqtt;
 };
 
 struct flag {
@@ -340,7 +334,8 @@ static bool parse_flag(const char *text, struct options *o)
     const struct flag flags[] = { { "--verbose", &o->verbose },
                                   { "--stomp", &o->stomp },
                                   { "--amqp", &o->amqp },
-                                  { "--direct", &o->direct } };
+                                  { "--direct", &o->direct },
+                                  { "--mqtt", &o->mqtt } };
 
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         if (strcmp(text, flags[i].name) == 0) {
@@ -378,31 +373,43 @@ static void print_totals(const struct totals *t)
            t->commits, t->loads);
 }
 
+static void print_mqtt(const struct mqtt_totals *t)
+{
+    printf("mqtt: sent=%" PRIu64 " confirmed=%" PRIu64 " delivered=%" PRIu64 " redelivered=%" PRIu64
+           " crashes=%" PRIu64 " turns=%" PRIu64 " commits=%" PRIu64 "\n",
+           t->sent, t->confirmed, t->delivered, t->redelivered, t->crashes, t->turns, t->commits);
+}
+
 int main(int argc, char **argv)
 {
     struct options o = { .steps = 20000 };
     struct totals t = { 0 };
+    struct mqtt_totals m = { 0 };
 
     if (!parse(argc, argv, &o)) {
         (void)fprintf(stderr, "usage: sim [--seeds N] [--steps N] [--seed K] [--verbose]"
-                              " [--stomp | --amqp | --direct]\n");
+                              " [--stomp | --amqp | --direct | --mqtt]\n");
         return 2;
     }
     log_configure(LOG_FATAL, false);
     uint64_t first = o.seed ? o.seed : 1;
     uint64_t last = first - 1 + (o.seeds ? o.seeds : o.seed ? 1 : 200);
     for (uint64_t seed = first; seed <= last; seed++) {
-        if (!o.direct)
+        if (!o.direct && !o.mqtt)
             run_seed(seed, o.steps, o.verbose,
                      o.stomp  ? ONLY_STOMP
                      : o.amqp ? ONLY_AMQP
                               : STOMP_AND_AMQP,
                      &t);
-        if (!o.stomp && !o.amqp)
+        if (!o.stomp && !o.amqp && !o.mqtt)
             direct_run(seed, o.steps, o.verbose);
+        if (o.mqtt)
+            mqtt_run(seed, o.steps, o.verbose, &m);
     }
-    if (!o.direct)
+    if (!o.direct && !o.mqtt)
         print_totals(&t);
+    if (o.mqtt)
+        print_mqtt(&m);
     printf("ok sim %" PRIu64 " seeds of %" PRIu64 " steps\n", last - first + 1, o.steps);
     return 0;
 }

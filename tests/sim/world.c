@@ -34,6 +34,9 @@ static void land(struct world *w, struct commit *c)
 {
     SIM_CHECK(commit_hash(c) == w->under_way_hash, "a commit changed while it was under way");
     CHECK(engine_mem.commit(w->engine, c) == OK);
+    /* The core takes its pauses by them: real ones would not repeat. */
+    c->began_ns = w->disk_ns += rng_below(&w->rng, 1000);
+    c->ended_ns = w->disk_ns += 1 + rng_below(&w->rng, 200);
     c->disk_free_bytes = w->disk_low ? 0 : UINT64_C(1) << 40;
     w->commits++;
 }
@@ -125,6 +128,7 @@ static void start(struct world *w)
     w->disk_low = false;
     seal(w);
     world_commit(w);
+    mqtt_recovered(&w->env);
     world_check(w);
 }
 
@@ -158,6 +162,7 @@ static void stop(struct world *w)
     for (size_t i = 0; i < WIRES_MAX; i++)
         if (w->wire[i])
             wire_dies(w, w->wire[i], false);
+    mqtt_fini(&w->env);
     core_free(&w->env.core);
     engine_mem.close(&w->engine);
     commit_free(&w->under_way);
@@ -355,6 +360,15 @@ void world_pass(struct world *w, uint64_t ms)
 {
     w->now_ms += ms;
     w->env.now_ms = w->env.now_mono_ms = w->now_ms;
+}
+
+void world_disk(struct world *w, bool low)
+{
+    if (w->disk_low == low)
+        return;
+    w->disk_low = low;
+    trace("the disk is %s", low ? "full" : "as it was");
+    core_disk_free(w->env.core, low ? 0 : UINT64_C(1) << 40);
 }
 
 bool world_is_idle(const struct world *w)

@@ -27,7 +27,7 @@ struct wire {
     struct buf down;         /* written by the broker, not yet read by the client */
     bool cut;                /* the client sees the end once `down` is read */
     bool died;               /* for the process ended */
-    void *client;            /* struct client or struct amqp_client */
+    void *client;            /* struct client, amqp_client or mqtt_peer */
     world_handed_fn *handed;
 };
 
@@ -47,6 +47,7 @@ struct world {
     struct wire *wire[WIRES_MAX];
     uint32_t boot;
     uint64_t now_ms;
+    uint64_t disk_ns; /* the clock of the commits */
     uint64_t connections;
     uint64_t turns, commits, loads, crashes;
     uint64_t peak_memory;
@@ -69,6 +70,7 @@ void world_turn(struct world *w);
 void world_commit(struct world *w); /* the commit under way lands, and is told */
 void world_load(struct world *w);   /* the oldest load is answered */
 void world_pass(struct world *w, uint64_t ms);
+void world_disk(struct world *w, bool low); /* fills, or empties */
 
 /* The process dies.  Of what it wrote to the network, a random part arrives. */
 void world_crash(struct world *w);

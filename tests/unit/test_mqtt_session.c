@@ -68,7 +68,7 @@ static struct mqtt_packet hear(unsigned i, enum mqtt_type type)
     struct mqtt_packet p = heard_now(i);
 
     ck_assert_msg(p.type == type, "heard %s, not %s", p.type ? mqtt_type_name(p.type) : "nothing",
-                  mqtt_type_name(type));
+                  mqtt_type_name((uint8_t)type));
     return p;
 }
 

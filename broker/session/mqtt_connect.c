@@ -174,7 +174,6 @@ static void open_session(struct mqtt_session *s, const struct mqtt_connect *c)
     s->client = core_client_open(env->core, s->vhost_id, &s->s.port);
     take_properties(s, c);
     core_client_prefetch(env->core, s->client, s->receive_max);
-    s->state = MQTT_STATE_RUNNING;
     bool present = find_session(s, c->clean_start);
 
     settle_old_will(s, !present);
@@ -183,9 +182,11 @@ static void open_session(struct mqtt_session *s, const struct mqtt_connect *c)
         resume(s);
     } else if (s->session_expiry_s > 0) {
         s->persistent = true;
-        if (!mqtt_queue_make(s))
-            return;
+        (void)mqtt_queue_make(s);
     }
+    if (s->state == MQTT_STATE_ENDED) /* no room for it: refused in CONNACK */
+        return;
+    s->state = MQTT_STATE_RUNNING;
     if (c->has_will)
         s->will = mqtt_will_new(s, &c->will);
     mqtt_note_store(s);

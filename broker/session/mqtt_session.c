@@ -54,6 +54,8 @@ static void refuse_connect(struct mqtt_session *s, uint8_t reason, struct bytes 
 {
     struct mqtt_connack a = { .reason = reason };
 
+    if (s->level < MQTT_5 && reason == MQTT_QUOTA_EXCEEDED)
+        a.reason = MQTT_SERVER_UNAVAILABLE; /* the nearest that 3.1.1 has a code for */
     a.props.has = MQTT_HAS(reason_string);
     a.props.reason_string = text;
     (void)mqtt_put_connack(&s->s.out, s->level ? s->level : MQTT_3_1_1, &a);

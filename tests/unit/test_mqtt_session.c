@@ -245,6 +245,27 @@ START_TEST(a_duplicate_of_a_qos_2_message_is_answered_and_not_published)
 }
 END_TEST
 
+START_TEST(a_session_that_finds_no_room_is_refused_in_connack)
+{
+    struct core_options o = wire_options();
+
+    close_wire();
+    o.consumers = 1;
+    wire_open(&r, &o);
+    for (uint8_t at = MQTT_3_1_1; at <= MQTT_5; at++) {
+        (void)log_in(0, at, "keeper", false);
+        subscribe(0, "a", 1);
+        wire_hang_up(&r, 0);
+        (void)log_in(1, at, "other", true);
+        subscribe(1, "a", 1);
+        ck_assert_uint_ge(log_in(0, at, "keeper", false).connack.reason, at == MQTT_5 ? 0x97 : 3);
+        ck_assert(r.peer[0]->ending);
+        wire_hang_up(&r, 1);
+        ck_assert(log_in(0, at, "keeper", false).connack.session_present);
+    }
+}
+END_TEST
+
 /* ---- the disk is full ---- */
 
 START_TEST(with_a_full_disk_a_publisher_of_5_is_told_0x97)
@@ -307,6 +328,7 @@ Suite *mqtt_session_suite(void)
     tcase_add_test(t, what_is_sent_again_has_its_packet_id_and_dup);
     tcase_add_test(t, who_comes_with_the_same_client_id_takes_over);
     tcase_add_test(t, a_duplicate_of_a_qos_2_message_is_answered_and_not_published);
+    tcase_add_test(t, a_session_that_finds_no_room_is_refused_in_connack);
     tcase_add_test(t, with_a_full_disk_a_publisher_of_5_is_told_0x97);
     tcase_add_test(t, with_a_full_disk_a_publisher_of_3_1_1_gets_no_puback_and_is_closed);
     tcase_add_test(t, stomp_and_mqtt_exchange_messages_and_dots_stay_dots);

@@ -199,7 +199,7 @@ bool core_gathered(const struct core *c)
 
     return (c->open && c->open->op_count > 0) || (r->open[0] && r->open[0]->slot_count > 0) ||
            !list_empty(&r->closed) || !list_empty(&r->dirty) || c->noted_count > 0 ||
-           !list_empty(&c->holding);
+           c->retained.change_count > 0 || !list_empty(&c->holding);
 }
 
 /* Those whose commit is still to come wait again when they are served. */

@@ -208,6 +208,11 @@ size_t mqtt_publish_long(struct mqtt_session *s, const struct mqtt_head *head, s
     case DECODE_OK:
         break;
     case DECODE_MORE:
+        if (rest.n > MQTT_HEAD_MAX) {
+            mqtt_fail(s, MQTT_PACKET_TOO_LARGE, "topic and properties of more than %d bytes",
+                      MQTT_HEAD_MAX);
+            return in.n;
+        }
         return 0;
     case DECODE_BAD:
         mqtt_fail(s, reason, "%s", why);

@@ -225,6 +225,11 @@ static size_t next_packet(struct mqtt_session *s, struct bytes in)
         return first_packet(s, &head, in);
     if (d == DECODE_OK && head.type == MQTT_PUBLISH && head.remaining > BLOB_MIN_BYTES)
         return mqtt_publish_long(s, &head, in);
+    if (d == DECODE_OK && head.remaining > MQTT_HEAD_MAX) {
+        mqtt_fail(s, MQTT_PACKET_TOO_LARGE, "%s of more than %d bytes", mqtt_type_name(head.type),
+                  MQTT_HEAD_MAX);
+        return in.n;
+    }
     if (d == DECODE_OK) {
         if (in.n - head.bytes < head.remaining)
             return 0;

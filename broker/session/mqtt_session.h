@@ -36,6 +36,7 @@ enum mqtt_state {
 
 enum {
     MQTT_LOGIN_PACKET_BYTES = 256 * 1024, /* a CONNECT, its will included */
+    MQTT_HEAD_MAX = 256 * 1024,           /* all of a packet but the payload of a PUBLISH */
     MQTT_KEY_MAX_BYTES = 255,             /* topics and filters: a routing key of the core */
     MQTT_CLIENT_ID_MAX_BYTES = 237,       /* it is part of a queue's name */
 };
@@ -60,8 +61,7 @@ struct mqtt_subscription_state {
     bool no_local, retain_as_published;
     uint32_t id; /* Subscription Identifier; 0: none */
     consumer_id consumer;
-    uint64_t handle;   /* of the consumer, not 0; own queue: 0 */
-    uint16_t queue_at; /* where in filter the queue's part begins */
+    uint64_t handle; /* of the consumer, not 0; own queue: 0 */
     uint16_t filter_n;
     uint8_t filter[];
 };

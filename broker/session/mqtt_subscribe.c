@@ -229,7 +229,6 @@ static uint8_t subscribe_share(struct mqtt_session *s, sub_state *u, struct byte
     uint8_t reason = MQTT_QUOTA_EXCEEDED;
 
     u->source = MQTT_FROM_SHARE;
-    u->queue_at = (uint16_t)(rest.p - u->filter);
     buf_str(&name, SHARE_PREFIX);
     buf_bytes(&name, group);
     buf_u8(&name, '-');

@@ -266,6 +266,29 @@ START_TEST(a_session_that_finds_no_room_is_refused_in_connack)
 }
 END_TEST
 
+/* It is refused from its head, before a byte of the rest is kept. */
+START_TEST(a_packet_that_is_no_publish_may_not_be_long)
+{
+    (void)log_in(0, MQTT_5, "a", true);
+    wire_bytes(&r, 0, BYTES("\x82\xff\xff\x7f"));
+    ck_assert_uint_eq(hear(0, MQTT_DISCONNECT).disconnect.reason, MQTT_PACKET_TOO_LARGE);
+    ck_assert(r.peer[0]->ending);
+}
+END_TEST
+
+START_TEST(a_long_publish_may_not_be_all_properties)
+{
+    static uint8_t rest[300 * 1024];
+
+    (void)log_in(0, MQTT_5, "a", true);
+    /* A topic, then properties of almost a megabyte. */
+    wire_bytes(&r, 0, BYTES("\x30\xff\xff\x7f\0\1t\xf0\xff\x3f"));
+    ck_assert_uint_eq(heard_now(0).type, 0);
+    wire_bytes(&r, 0, bytes_of(rest, sizeof rest));
+    ck_assert_uint_eq(hear(0, MQTT_DISCONNECT).disconnect.reason, MQTT_PACKET_TOO_LARGE);
+}
+END_TEST
+
 /* ---- the disk is full ---- */
 
 START_TEST(with_a_full_disk_a_publisher_of_5_is_told_0x97)
@@ -329,6 +352,8 @@ Suite *mqtt_session_suite(void)
     tcase_add_test(t, who_comes_with_the_same_client_id_takes_over);
     tcase_add_test(t, a_duplicate_of_a_qos_2_message_is_answered_and_not_published);
     tcase_add_test(t, a_session_that_finds_no_room_is_refused_in_connack);
+    tcase_add_test(t, a_packet_that_is_no_publish_may_not_be_long);
+    tcase_add_test(t, a_long_publish_may_not_be_all_properties);
     tcase_add_test(t, with_a_full_disk_a_publisher_of_5_is_told_0x97);
     tcase_add_test(t, with_a_full_disk_a_publisher_of_3_1_1_gets_no_puback_and_is_closed);
     tcase_add_test(t, stomp_and_mqtt_exchange_messages_and_dots_stay_dots);

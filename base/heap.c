@@ -6,13 +6,13 @@
 
 static bool before(const struct heap_node *a, const struct heap_node *b)
 {
-    return a->key != b->key ? a->key < b->key : a->tie < b->tie;
+    return a->key != b->key ? a->key < b->key : (int32_t)(a->tie - b->tie) < 0;
 }
 
 static void place(struct heap *h, size_t i, struct heap_node *node)
 {
     h->node[i] = node;
-    node->at = i + 1;
+    node->at = (uint32_t)(i + 1);
 }
 
 static void sift_up(struct heap *h, size_t i, struct heap_node *node)
@@ -44,7 +44,7 @@ void heap_fini(struct heap *h)
 
 void heap_push(struct heap *h, struct heap_node *node, uint64_t key)
 {
-    CHECK(!heap_has(node));
+    CHECK(!heap_has(node) && h->n < UINT32_MAX - 1);
     h->node = mem_grow(h->node, &h->cap, h->n + 1, sizeof(struct heap_node *));
     node->key = key;
     node->tie = h->tie_next++;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* heap.h - a binary heap of intrusive nodes, smallest key first.
  *
- * Ties leave in the order they were pushed, so that a run can be replayed.
+ * Ties leave in the order they were pushed, so that a run can be replayed (of nodes that
+ * were pushed within 2^31 of each other).
  * Zero-initialised is empty and valid; the heap owns its array, not the nodes. */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
@@ -11,14 +12,14 @@
 #include <stdint.h>
 
 struct heap_node {
-    uint64_t key, tie;
-    size_t at; /* position + 1; 0: in no heap */
+    uint64_t key;
+    uint32_t tie, at; /* at: position + 1; 0: in no heap */
 };
 
 struct heap {
     struct heap_node **node;
     size_t n, cap;
-    uint64_t tie_next;
+    uint32_t tie_next;
 };
 
 void heap_fini(struct heap *h);

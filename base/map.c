@@ -4,8 +4,13 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+static uint32_t hash_of(const struct map *m, struct bytes key)
+{
+    return (uint32_t)bytes_hash(key, m->seed);
+}
+
 /* In index[]: 0 is free; a slot whose entry was removed still ends no probe. */
-static uint32_t *probe(const struct map *m, struct bytes key, uint64_t hash)
+static uint32_t *probe(const struct map *m, struct bytes key, uint32_t hash)
 {
     size_t mask = m->index_size - 1;
 
@@ -15,7 +20,7 @@ static uint32_t *probe(const struct map *m, struct bytes key, uint64_t hash)
         if (at == 0)
             return &m->index[i];
         const struct map_entry *e = &m->entry[at - 1];
-        if (e->value && e->hash == hash && bytes_eq(e->key, key))
+        if (e->value && e->hash == hash && bytes_eq(bytes_of(e->key, e->key_n), key))
             return &m->index[i];
     }
 }
@@ -57,16 +62,16 @@ void *map_get(const struct map *m, struct bytes key)
     if (m->count == 0)
         return NULL;
 
-    uint32_t at = *probe(m, key, bytes_hash(key, m->seed));
+    uint32_t at = *probe(m, key, hash_of(m, key));
 
     return at ? m->entry[at - 1].value : NULL;
 }
 
 void *map_put(struct map *m, struct bytes key, void *value)
 {
-    uint64_t hash = bytes_hash(key, m->seed);
+    uint32_t hash = hash_of(m, key);
 
-    CHECK(value);
+    CHECK(value && key.n <= UINT32_MAX);
     if (m->used == m->cap)
         rebuild(m);
 
@@ -76,11 +81,11 @@ void *map_put(struct map *m, struct bytes key, void *value)
         struct map_entry *e = &m->entry[*slot - 1];
         void *old = e->value;
 
-        e->key = key;
+        e->key = key.p;
         e->value = value;
         return old;
     }
-    m->entry[m->used] = (struct map_entry){ key, hash, value };
+    m->entry[m->used] = (struct map_entry){ key.p, (uint32_t)key.n, hash, value };
     *slot = (uint32_t)++m->used;
     m->count++;
     return NULL;
@@ -91,7 +96,7 @@ void *map_remove(struct map *m, struct bytes key)
     if (m->count == 0)
         return NULL;
 
-    uint32_t at = *probe(m, key, bytes_hash(key, m->seed));
+    uint32_t at = *probe(m, key, hash_of(m, key));
 
     if (at == 0)
         return NULL;

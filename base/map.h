@@ -10,8 +10,8 @@
 #include "base/bytes.h"
 
 struct map_entry {
-    struct bytes key;
-    uint64_t hash;
+    const uint8_t *key;
+    uint32_t key_n, hash;
     void *value; /* NULL: removed */
 };
 

@@ -50,9 +50,9 @@ static struct binding *binding_new(struct core *c, const struct ends *e, struct 
     b->exchange = e->from;
     b->queue = e->queue;
     b->to = e->to;
-    b->identity = bytes_of(b->bytes, identity.n);
-    b->routing_key = bytes_of(b->bytes + key_at, key.n);
-    b->arguments = bytes_from(b->identity, key_at + key.n);
+    b->bytes_n = (uint32_t)identity.n;
+    b->key_at = (uint32_t)key_at;
+    b->key_n = (uint32_t)key.n;
     list_init(&b->in_exchange);
     list_init(&b->in_target);
     buf_fini(&identity);
@@ -61,7 +61,7 @@ static struct binding *binding_new(struct core *c, const struct ends *e, struct 
 
 static void direct_add(struct exchange *x, struct binding *b)
 {
-    b->next_same = map_put(&x->direct, b->routing_key, b);
+    b->next_same = map_put(&x->direct, binding_key(b), b);
     if (b->next_same)
         b->next_same->prev_same = b;
 }
@@ -73,16 +73,16 @@ static void direct_remove(struct exchange *x, struct binding *b)
     if (b->prev_same)
         b->prev_same->next_same = b->next_same;
     else if (b->next_same)
-        map_put(&x->direct, b->next_same->routing_key, b->next_same);
+        map_put(&x->direct, binding_key(b->next_same), b->next_same);
     else
-        map_remove(&x->direct, b->routing_key);
+        map_remove(&x->direct, binding_key(b));
 }
 
 static void binding_link(struct core *c, struct binding *b)
 {
     struct exchange *x = b->exchange;
 
-    CHECK(!map_put(&x->bound, b->identity, b));
+    CHECK(!map_put(&x->bound, binding_identity(b), b));
     list_push_back(&x->bindings, &b->in_exchange);
     list_push_back(b->queue ? &b->queue->bindings : &b->to->inbound, &b->in_target);
     if (x->type == EXCHANGE_DIRECT)
@@ -97,7 +97,7 @@ void binding_free(struct core *c, struct binding **bp)
     struct binding *b = *bp;
     struct exchange *x = b->exchange;
 
-    CHECK(map_remove(&x->bound, b->identity) == b);
+    CHECK(map_remove(&x->bound, binding_identity(b)) == b);
     list_remove(&b->in_exchange);
     list_remove(&b->in_target);
     if (x->type == EXCHANGE_DIRECT)
@@ -127,8 +127,8 @@ static void binding_store(struct core *c, const struct binding *b)
         .exchange_id = b->exchange->id,
         .to_exchange = b->to != NULL,
         .target_id = b->to ? b->to->id : b->queue->id,
-        .routing_key = commit_copy(commit, b->routing_key),
-        .arguments = commit_copy(commit, b->arguments),
+        .routing_key = commit_copy(commit, binding_key(b)),
+        .arguments = commit_copy(commit, binding_arguments(b)),
     };
 }
 
@@ -176,7 +176,7 @@ enum err core_bind(struct core *c, client_id id, const struct binding_spec *s, c
         return refuse(why, ERR_INVALID, "x-match must be all, any, all-with-x or any-with-x");
 
     b = binding_new(c, &ends, s->routing_key, s->arguments);
-    if (map_get(&ends.from->bound, b->identity)) {
+    if (map_get(&ends.from->bound, binding_identity(b))) {
         mem_free(b);
         return OK;
     }
@@ -213,7 +213,7 @@ enum err core_unbind(struct core *c, client_id id, const struct binding_spec *s,
     if (e != OK)
         return e;
     probe = binding_new(c, &ends, s->routing_key, s->arguments);
-    b = map_get(&ends.from->bound, probe->identity);
+    b = map_get(&ends.from->bound, binding_identity(probe));
     mem_free(probe);
     if (b) {
         unbind(c, b);
@@ -245,8 +245,8 @@ bool core_queue_binding_next(const struct core *c, client_id id, struct bytes qu
     const struct binding *b = (const void *)((const char *)node -
                                              offsetof(struct binding, in_target));
     *out = (struct binding_view){ .exchange = bytes_str(b->exchange->name),
-                                  .routing_key = b->routing_key,
-                                  .arguments = b->arguments };
+                                  .routing_key = binding_key(b),
+                                  .arguments = binding_arguments(b) };
     *at = (size_t)(uintptr_t)node;
     return true;
 }
@@ -279,7 +279,7 @@ void binding_recover(struct core *c, const struct def_binding *d)
 
     struct binding *b = binding_new(c, &ends, d->routing_key, d->arguments);
 
-    if (map_get(&ends.from->bound, b->identity)) {
+    if (map_get(&ends.from->bound, binding_identity(b))) {
         mem_free(b);
         return;
     }

@@ -141,7 +141,6 @@ static void move_slot(struct output *m, struct span *from, uint32_t i)
         s->first_slot = s->cursor = slot;
     }
     s->last_seq = at->seq;
-    s->last_slot = slot;
     s->live++;
     s->live_bytes += at->bytes;
     b->slot_count++;

@@ -9,7 +9,7 @@ enum { DELIVERY_OVERHEAD_BYTES = 256 };
 
 static bool is_active(const struct consumer *k)
 {
-    return !k->queue->args.single_active || k->queue->consumers.next == &k->in_queue;
+    return !k->queue->args->single_active || k->queue->consumers.next == &k->in_queue;
 }
 
 bool consumer_able(const struct consumer *k)
@@ -66,7 +66,7 @@ static struct effect *deliver(struct core *c, struct client *cl, uint64_t handle
     e->seq = at->seq;
     e->expires_ms = at->at_ms;
     e->deliveries = retain_returns(s->batch, slot);
-    e->counted = s->queue->args.quorum || s->queue->args.has_delivery_limit;
+    e->counted = s->queue->args->quorum || s->queue->args->has_delivery_limit;
     e->received = retain_is_received(s->batch, slot);
     e->redelivered = e->deliveries > 0 || e->received ||
                      (s->queue->maybe_redelivered && at->seq < s->queue->recovered_seq);

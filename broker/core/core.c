@@ -14,7 +14,7 @@ struct core *core_new(const struct core_options *o)
 
     c->opt = *o;
     c->random = o->seed;
-    c->vhosts.seed = c->users.seed = o->seed;
+    c->vhosts.seed = c->users.seed = c->queue_args.seed = o->seed;
     c->next_def_id = 1;
     c->open_number = 1;
     c->disk_free_bytes = UINT64_MAX;
@@ -75,6 +75,7 @@ void core_free(struct core **cp)
     map_fini(&c->vhost_by_id);
     map_fini(&c->exchange_by_id);
     map_fini(&c->queue_by_id);
+    map_fini(&c->queue_args);
     heap_fini(&c->timers);
     heap_fini(&c->due);
     retained_fini(c);

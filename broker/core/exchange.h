@@ -51,11 +51,27 @@ struct binding {
     struct queue *queue; /* target: one of the two */
     struct exchange *to;
     struct list in_exchange, in_target;
-    struct binding *next_same, *prev_same;         /* same key (direct) or same pattern (topic) */
-    enum headers_match match;                      /* (headers) */
-    struct bytes identity, routing_key, arguments; /* views into bytes[] */
+    struct binding *next_same, *prev_same; /* same key (direct) or same pattern (topic) */
+    enum headers_match match;              /* (headers) */
+    uint32_t key_at, key_n, bytes_n;
     uint8_t bytes[]; /* id of the target, key, arguments in order of name */
 };
+
+/* What it is, each once an exchange. */
+static inline struct bytes binding_identity(const struct binding *b)
+{
+    return bytes_of(b->bytes, b->bytes_n);
+}
+
+static inline struct bytes binding_key(const struct binding *b)
+{
+    return bytes_of(b->bytes + b->key_at, b->key_n);
+}
+
+static inline struct bytes binding_arguments(const struct binding *b)
+{
+    return bytes_from(binding_identity(b), b->key_at + b->key_n);
+}
 
 /* The queues that a message goes to; scratch of the core, reused. */
 struct routed {

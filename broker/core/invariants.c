@@ -182,14 +182,14 @@ static bool queue_holds(const struct queue *q)
     uint64_t ready = 0, unacked = 0;
     uint32_t consumers = 0;
 
-    for (unsigned i = 0; i <= q->args.max_priority; i++)
+    for (unsigned i = 0; i <= q->args->max_priority; i++)
         if (!lane_holds(&q->lane[i], &ready, &unacked))
             return false;
     for (const struct list *node = q->consumers.next; node != &q->consumers; node = node->next)
         consumers++;
     HOLDS(ready == q->ready && unacked == q->unacked);
     HOLDS(consumers == q->consumer_count);
-    HOLDS(heap_has(&q->timer) == (q->args.has_expires && consumers == 0));
+    HOLDS(heap_has(&q->timer) == (q->args->has_expires && consumers == 0));
     return note_holds(q);
 }
 

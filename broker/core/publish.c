@@ -46,8 +46,8 @@ static uint64_t expires_at(const struct core *c, const struct queue *q, const st
 
     if (p->has_ttl)
         ttl = p->ttl_ms;
-    if (q->args.has_ttl && q->args.ttl_ms < ttl)
-        ttl = q->args.ttl_ms;
+    if (q->args->has_ttl && q->args->ttl_ms < ttl)
+        ttl = q->args->ttl_ms;
     if (ttl >= UINT64_MAX - c->now_ms)
         return 0;
     return c->now_ms + ttl ? c->now_ms + ttl : 1;
@@ -129,7 +129,7 @@ static void dead_letter_refused(struct core *c, const struct publish *p)
 {
     struct queue *q = refusing_queue(c, p);
 
-    if (q && q->args.overflow == OVERFLOW_REJECT_PUBLISH_DLX)
+    if (q && q->args->overflow == OVERFLOW_REJECT_PUBLISH_DLX)
         publish_refused_dead(c, q, p);
 }
 

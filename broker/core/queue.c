@@ -18,7 +18,7 @@ void queue_touch(struct core *c, struct queue *q)
 
 struct lane *queue_lane(struct queue *q, uint8_t priority)
 {
-    uint8_t top = q->args.max_priority;
+    uint8_t top = q->args->max_priority;
 
     return &q->lane[priority < top ? priority : top];
 }
@@ -85,13 +85,12 @@ void queue_push(struct core *c, struct queue *q, struct batch *b, uint32_t recor
                 const struct publish *p, uint64_t at_ms, uint8_t priority)
 {
     struct span *s = lane_tail(c, q, b,
-                               priority < q->args.max_priority ? priority : q->args.max_priority);
+                               priority < q->args->max_priority ? priority : q->args->max_priority);
     uint32_t bytes = (uint32_t)p->m.body_size;
     uint32_t slot = batch_add_slot(b->content, s->group, q->next_seq, at_ms, record, bytes);
 
     if (s->count++ == 0)
         s->first_slot = slot;
-    s->last_slot = slot;
     s->last_seq = q->next_seq++;
     s->live++;
     s->live_bytes += bytes;
@@ -112,10 +111,10 @@ void queue_push(struct core *c, struct queue *q, struct batch *b, uint32_t recor
 
 bool queue_refuses(const struct queue *q, uint64_t body_size)
 {
-    if (q->args.overflow == OVERFLOW_DROP_HEAD)
+    if (q->args->overflow == OVERFLOW_DROP_HEAD)
         return false;
-    return (q->args.has_max_length && q->ready >= q->args.max_length) ||
-           (q->args.has_max_bytes && q->ready_bytes + body_size > q->args.max_bytes);
+    return (q->args->has_max_length && q->ready >= q->args->max_length) ||
+           (q->args->has_max_bytes && q->ready_bytes + body_size > q->args->max_bytes);
 }
 
 /* The first span of the lane that has a ready slot. */
@@ -166,7 +165,7 @@ static void await_content(struct core *c, struct queue *q, struct lane *l, struc
 
 bool queue_head(struct core *c, struct queue *q, struct span **span, uint32_t *slot)
 {
-    for (unsigned i = q->args.max_priority + 1u; i-- > 0;) {
+    for (unsigned i = q->args->max_priority + 1u; i-- > 0;) {
         struct span *s = lane_first(&q->lane[i]);
 
         if (!s)
@@ -226,7 +225,7 @@ static bool lane_unreceived(struct core *c, struct queue *q, struct lane *l, str
 
 bool queue_head_unreceived(struct core *c, struct queue *q, struct span **span, uint32_t *slot)
 {
-    for (unsigned i = q->args.max_priority + 1u; i-- > 0;)
+    for (unsigned i = q->args->max_priority + 1u; i-- > 0;)
         if (lane_unreceived(c, q, &q->lane[i], span, slot))
             return *slot != SLOT_NONE;
     return false;
@@ -374,7 +373,7 @@ uint64_t queue_purge(struct core *c, struct client *cl, struct queue *q)
 {
     uint64_t count = 0;
 
-    for (unsigned i = 0; i <= q->args.max_priority; i++)
+    for (unsigned i = 0; i <= q->args->max_priority; i++)
         count += purge_lane(c, cl, &q->lane[i]);
     return count;
 }
@@ -407,7 +406,7 @@ void queue_delete(struct core *c, struct queue *q)
         get_end(g);
     }
     exchange_unbind_queue(c, q);
-    for (unsigned i = 0; i <= q->args.max_priority; i++)
+    for (unsigned i = 0; i <= q->args->max_priority; i++)
         LIST_EACH (&q->lane[i].spans, node)
             abandon_span(c, container_of(node, struct span, in_lane));
     if (queue_stored(q))
@@ -428,10 +427,8 @@ void queue_free(struct core *c, struct queue **qp)
     map_remove(&q->vhost->queues, bytes_str(q->name));
     map_remove(&c->queue_by_id, map_key_u64(&q->id));
     c->queue_count--;
-    buf_fini(&q->arguments);
-    mem_free(q->lane);
+    queue_args_unshare(&c->queue_args, q->args);
     mem_free(q->note);
-    mem_free(q->name);
     mem_free(q);
     *qp = NULL;
 }

@@ -35,7 +35,7 @@ struct span {
     uint64_t live_bytes;
     struct due *due; /* has slots with at_ms; NULL: none */
     uint32_t group;  /* its number in the batch */
-    uint32_t first_slot, last_slot, count;
+    uint32_t first_slot, count;
     uint32_t live, taken; /* not settled; of these unacked */
     uint32_t cursor;      /* no ready slot lies before it; SLOT_NONE: none at all */
     uint8_t priority;
@@ -57,7 +57,7 @@ struct lane {
 struct queue {
     /* What every publish touches, side by side. */
     uint64_t routed;   /* see struct routed */
-    struct lane *lane; /* args.max_priority + 1, lowest first */
+    const struct queue_args *args; /* shared by all that were declared alike */
     uint64_t next_seq, ready, ready_bytes;
     struct list dirty; /* in core->dirty */
     bool durable, auto_delete, exclusive, delay;
@@ -65,13 +65,12 @@ struct queue {
     bool maybe_redelivered; /* recovered after a crash with a consumer attached */
     bool waiting;           /* for a batch to be loaded */
     bool deleted;
-    struct queue_args args;
+    bool count_anew; /* x-expires counts from the next turn */
 
     uint64_t id;
     struct vhost *vhost;
-    char *name;
+    char *name;      /* behind the lanes */
     client_id owner; /* exclusive: the connection */
-    struct buf arguments;
     uint64_t recovered_seq; /* seq below it: from an earlier run */
     uint64_t unacked;
     struct list consumers;    /* struct consumer.in_queue, in order of arrival */
@@ -85,7 +84,7 @@ struct queue {
     struct note *note;        /* NULL: none */
     uint32_t consumer_count;
     uint32_t merge_first, merge_last; /* compact_merge.c: SLOT_NONE between uses */
-    bool count_anew;                  /* x-expires counts from the next turn */
+    struct lane lane[];               /* args->max_priority + 1, lowest first */
 };
 
 struct lane *queue_lane(struct queue *q, uint8_t priority);

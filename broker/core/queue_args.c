@@ -2,7 +2,10 @@
 #include "broker/core/queue_args.h"
 
 #include <stddef.h>
+#include <string.h>
 
+#include "base/check.h"
+#include "base/mem.h"
 #include "broker/core/refuse.h"
 #include "proto/table.h"
 
@@ -268,6 +271,7 @@ static enum err parse(struct bytes table, bool stored, struct queue_args *out, c
     }
     if (args.has_dlx_key && !args.has_dlx)
         return refuse(why, ERR_INVALID, "x-dead-letter-routing-key needs x-dead-letter-exchange");
+    args.table = table;
     *out = args;
     return OK;
 }
@@ -280,6 +284,57 @@ enum err queue_args_parse(struct bytes table, struct queue_args *out, const char
 enum err queue_args_parse_stored(struct bytes table, struct queue_args *out, const char **why)
 {
     return parse(table, true, out, why);
+}
+
+struct shared_args {
+    struct queue_args args;
+    const char *fault; /* NULL: none */
+    uint32_t users;
+    uint8_t table[];
+};
+
+/* The broker's own, so that it acts whatever stands beside it. */
+static void take_expires_alone(struct queue_args *out)
+{
+    struct table_iter it = table_iter(out->table);
+    struct table_value v;
+    struct bytes name;
+    int64_t ms;
+
+    while (table_valid(out->table) && table_next(&it, &name, &v))
+        if (bytes_eq(name, X_EXPIRES) && table_int(&v, &ms) && ms >= 0) {
+            out->has_expires = true;
+            out->expires_ms = (uint64_t)ms;
+        }
+}
+
+const struct queue_args *queue_args_share(struct map *shared, struct bytes table, const char **why)
+{
+    struct shared_args *s = map_get(shared, table);
+
+    if (!s) {
+        s = mem_zalloc(sizeof *s + table.n);
+        if (table.n)
+            memcpy(s->table, table.p, table.n);
+        s->args.table = bytes_of(s->table, table.n);
+        map_put(shared, s->args.table, s);
+        if (queue_args_parse_stored(s->args.table, &s->args, &s->fault) != OK)
+            take_expires_alone(&s->args);
+    }
+    s->users++;
+    *why = s->fault;
+    return &s->args;
+}
+
+void queue_args_unshare(struct map *shared, const struct queue_args *args)
+{
+    struct shared_args *s = map_get(shared, args->table);
+
+    CHECK(s && &s->args == args);
+    if (--s->users > 0)
+        return;
+    map_remove(shared, args->table);
+    mem_free(s);
 }
 
 void queue_args_put_expires(struct buf *out, struct bytes table, bool has_expires,

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/map.h"
 
 enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT_PUBLISH, OVERFLOW_REJECT_PUBLISH_DLX };
 
@@ -23,7 +24,8 @@ struct queue_args {
     uint64_t ttl_ms, expires_ms, max_length, max_bytes, delivery_limit;
     enum overflow overflow;
     uint8_t max_priority;      /* 0: no priorities */
-    struct bytes dlx, dlx_key; /* views into the table given to queue_args_parse */
+    struct bytes table;        /* as given to queue_args_parse */
+    struct bytes dlx, dlx_key; /* views into it */
 };
 
 /* ERR_INVALID with *why (may be NULL) naming the argument for a value of the wrong
@@ -33,6 +35,12 @@ enum err queue_args_parse(struct bytes table, struct queue_args *out, const char
 /* The same of arguments that were stored: core_queue_expires may have made x-expires 0. */
 enum err queue_args_parse_stored(struct bytes table, struct queue_args *out,
                                  const char **why) MUST_USE;
+
+/* What the stored table means, in memory that all who ask for the same table share; each
+ * gives it back once.  Arguments that cannot be read have no effect but for x-expires;
+ * *why says so, else it is NULL. */
+const struct queue_args *queue_args_share(struct map *shared, struct bytes table, const char **why);
+void queue_args_unshare(struct map *shared, const struct queue_args *args);
 
 /* Appends the arguments with another x-expires, which keeps its place among them. */
 void queue_args_put_expires(struct buf *out, struct bytes table, bool has_expires,

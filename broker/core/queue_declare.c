@@ -22,29 +22,39 @@ void queue_store(struct core *c, struct queue *q)
         .name = commit_copy(commit, bytes_str(q->name)),
         .auto_delete = q->auto_delete,
         .consumed = q->consumed,
-        .arguments = commit_copy(commit, buf_view(&q->arguments)),
+        .arguments = commit_copy(commit, q->args->table),
     };
+}
+
+/* One allocation: with ten thousand sessions there are ten thousand queues. */
+static struct queue *queue_alloc(const struct queue_args *args, struct bytes name)
+{
+    size_t lanes = args->max_priority + 1u;
+    struct queue *q = mem_zalloc(sizeof *q + lanes * sizeof *q->lane + name.n + 1);
+
+    q->args = args;
+    q->name = (char *)&q->lane[lanes];
+    memcpy(q->name, name.p, name.n);
+    for (size_t i = 0; i < lanes; i++)
+        list_init(&q->lane[i].spans);
+    return q;
 }
 
 static struct queue *queue_new(struct core *c, struct vhost *v, uint64_t id, struct bytes name,
                                struct bytes arguments)
 {
-    struct queue *q = mem_new(struct queue);
     const char *why;
+    const struct queue_args *args = queue_args_share(&c->queue_args, arguments, &why);
+    struct queue *q = queue_alloc(args, name);
     struct bytes unknown;
 
     q->id = id;
     q->vhost = v;
-    q->name = bytes_dup_str(name);
-    buf_bytes(&q->arguments, arguments);
-    if (queue_args_parse_stored(buf_view(&q->arguments), &q->args, &why) != OK)
+    if (why)
         log_warn("queue.arguments", "queue=%s why=\"%s\"", log_text(name).s, why);
     if (queue_args_unknown(arguments, &unknown))
         log_warn("queue.argument_unknown", "queue=%s argument=%s effect=none", log_text(name).s,
                  log_text(unknown).s);
-    q->lane = mem_array(q->args.max_priority + 1u, sizeof *q->lane);
-    for (unsigned i = 0; i <= q->args.max_priority; i++)
-        list_init(&q->lane[i].spans);
     q->next_seq = c->boot << 40 | 1;
     q->merge_first = q->merge_last = SLOT_NONE;
     list_init(&q->consumers);
@@ -107,7 +117,7 @@ static enum err redeclare(const struct client *cl, const struct queue *q,
         return fail(ERR_EXISTS, why, "queue exists with another value of exclusive");
     if (q->auto_delete != s->auto_delete)
         return fail(ERR_EXISTS, why, "queue exists with another value of auto-delete");
-    if (!queue_args_eq(&q->args, &args))
+    if (!queue_args_eq(q->args, &args))
         return fail(ERR_EXISTS, why, "queue exists with other arguments");
     return OK;
 }
@@ -248,11 +258,11 @@ struct queue *queue_delay(struct core *c, struct vhost *v)
 
 static void arm_expiry(struct core *c, struct queue *q)
 {
-    if (!q->args.has_expires || q->consumer_count > 0)
+    if (!q->args->has_expires || q->consumer_count > 0)
         heap_remove(&c->timers, &q->timer);
     else
         heap_set(&c->timers, &q->timer,
-                 q->count_anew ? c->now_ms : q->used_ms + q->args.expires_ms);
+                 q->count_anew ? c->now_ms : q->used_ms + q->args->expires_ms);
 }
 
 void queue_used(struct core *c, struct queue *q)
@@ -262,18 +272,16 @@ void queue_used(struct core *c, struct queue *q)
     arm_expiry(c, q);
 }
 
-static void set_expires(struct queue *q, bool has_expires, uint64_t expires_ms)
+static void set_expires(struct core *c, struct queue *q, bool has_expires, uint64_t expires_ms)
 {
-    struct buf now = { 0 };
+    const struct queue_args *old = q->args;
+    struct buf table = { 0 };
+    const char *why; /* those that a start could not read stay without effect */
 
-    queue_args_put_expires(&now, buf_view(&q->arguments), has_expires, expires_ms);
-    buf_fini(&q->arguments);
-    q->arguments = now;
-    /* Names in q->args are views of the old arguments. */
-    enum err e = queue_args_parse_stored(buf_view(&q->arguments), &q->args, NULL);
-    (void)e; /* those that a start could not read stay without effect */
-    q->args.has_expires = has_expires;
-    q->args.expires_ms = expires_ms;
+    queue_args_put_expires(&table, old->table, has_expires, expires_ms);
+    q->args = queue_args_share(&c->queue_args, buf_view(&table), &why);
+    queue_args_unshare(&c->queue_args, old);
+    buf_fini(&table);
 }
 
 void core_queue_expires(struct core *c, client_id id, struct bytes queue, uint64_t expires_ms)
@@ -286,8 +294,8 @@ void core_queue_expires(struct core *c, client_id id, struct bytes queue, uint64
         return;
     if (expires_ms > QUEUE_ARG_MS_MAX)
         expires_ms = has_expires ? QUEUE_ARG_MS_MAX : 0;
-    if (has_expires != q->args.has_expires || expires_ms != q->args.expires_ms) {
-        set_expires(q, has_expires, expires_ms);
+    if (has_expires != q->args->has_expires || expires_ms != q->args->expires_ms) {
+        set_expires(c, q, has_expires, expires_ms);
         if (queue_stored(q))
             queue_store(c, q);
     }
@@ -309,7 +317,7 @@ void queue_run_timers(struct core *c)
         if (q->count_anew)
             q->used_ms = c->now_ms;
         q->count_anew = false;
-        if (q->used_ms + q->args.expires_ms > c->now_ms) {
+        if (q->used_ms + q->args->expires_ms > c->now_ms) {
             arm_expiry(c, q);
             continue;
         }
@@ -385,7 +393,7 @@ void queue_recovered(struct core *c, struct queue *q)
 {
     uint64_t last_seq = 0;
 
-    for (unsigned i = 0; i <= q->args.max_priority; i++) {
+    for (unsigned i = 0; i <= q->args->max_priority; i++) {
         struct lane *l = &q->lane[i];
 
         sort_lane(l);

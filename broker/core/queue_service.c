@@ -8,8 +8,8 @@ enum { DELIVERIES_A_TURN = 4096 };
 
 static bool over_limit(const struct queue *q)
 {
-    return (q->args.has_max_length && q->ready > q->args.max_length) ||
-           (q->args.has_max_bytes && q->ready_bytes > q->args.max_bytes);
+    return (q->args->has_max_length && q->ready > q->args->max_length) ||
+           (q->args->has_max_bytes && q->ready_bytes > q->args->max_bytes);
 }
 
 static bool expired(const struct core *c, const struct queue *q, const struct batch *b,
@@ -29,7 +29,7 @@ static void keep_limits(struct core *c, struct queue *q)
     struct span *s;
     uint32_t slot;
 
-    if (q->args.overflow != OVERFLOW_DROP_HEAD)
+    if (q->args->overflow != OVERFLOW_DROP_HEAD)
         return;
     while (over_limit(q) && queue_head_unreceived(c, q, &s, &slot))
         queue_drop(c, s, slot, s->batch->content->slot[slot].bytes, false, DEATH_MAXLEN);

@@ -68,7 +68,6 @@ static struct span *span_from(struct core *c, const struct group *g, struct queu
     s->first_seq = g->first_seq;
     s->last_seq = g->last_seq;
     s->first_slot = s->cursor = g->first_slot;
-    s->last_slot = g->last_slot;
     s->count = g->count;
     s->priority = g->priority;
     if (!q || g->live == 0)
@@ -90,7 +89,7 @@ static void add_span(struct core *c, struct batch *b, const struct group *g)
         c->next_def_id = g->queue_id + 1;
     if (!s->queue)
         return;
-    uint8_t top = q->args.max_priority;
+    uint8_t top = q->args->max_priority;
     list_push_back(&q->lane[s->priority < top ? s->priority : top].spans, &s->in_lane);
     b->live += s->live;
     if (g->min_at_ms)

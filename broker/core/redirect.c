@@ -89,9 +89,9 @@ static void dead_letter(struct core *c, struct queue *q, struct message *m, enum
     c->scratch2.n = 0;
     deadletter_props(&c->scratch2, m, why, bytes_str(q->name), c->now_ms);
     m->props = buf_view(&c->scratch2);
-    m->exchange = q->args.dlx;
-    if (q->args.has_dlx_key)
-        m->routing_key = q->args.dlx_key;
+    m->exchange = q->args->dlx;
+    if (q->args->has_dlx_key)
+        m->routing_key = q->args->dlx_key;
     publish_from(m, false, &p);
     c->stats.dead_lettered++;
     c->routed.count = 0;
@@ -105,7 +105,7 @@ void publish_refused_dead(struct core *c, struct queue *q, const struct publish 
 {
     struct message m = p->m;
 
-    if (!q->args.has_dlx)
+    if (!q->args->has_dlx)
         return;
     /* c->routed belongs to the publish that is being refused: it ends here. */
     dead_letter(c, q, &m, DEATH_MAXLEN);
@@ -117,7 +117,7 @@ static void count_drop(struct core *c, const struct queue *q, enum death why)
 
     if (why == DEATH_EXPIRED)
         c->stats.expired++;
-    else if (!q->args.has_dlx)
+    else if (!q->args->has_dlx)
         c->stats.dropped++;
     check_event(text, q->id, (uint64_t)why);
 }
@@ -128,7 +128,7 @@ bool queue_drop(struct core *c, struct span *s, uint32_t slot, uint32_t bytes, b
     struct queue *q = s->queue;
     struct message m;
 
-    if (q && q->args.has_dlx && !s->batch->content && !s->batch->damaged) {
+    if (q && q->args->has_dlx && !s->batch->content && !s->batch->damaged) {
         CHECK(taken); /* what is ready is only dropped with its content at hand */
         retain_defer(c, s->batch,
                      &(struct deferred){ .kind = DEFER_DROP,
@@ -142,7 +142,7 @@ bool queue_drop(struct core *c, struct span *s, uint32_t slot, uint32_t bytes, b
     }
     if (q) {
         count_drop(c, q, why);
-        if (q->args.has_dlx && s->batch->content && message_copy(c, s->batch, slot, &m))
+        if (q->args->has_dlx && s->batch->content && message_copy(c, s->batch, slot, &m))
             dead_letter(c, q, &m, why);
     }
     queue_settle(c, s, slot, bytes, taken);

@@ -130,7 +130,6 @@ static void attach(struct core *c, struct batch *b, struct load *l)
 
         /* Slots that were dead when it was written are in no chain. */
         s->first_slot = s->cursor = b->content->group[i].first_slot;
-        s->last_slot = b->content->group[i].last_slot;
         if (s->queue)
             span_loaded(c, s);
     }

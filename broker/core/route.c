@@ -155,7 +155,7 @@ static bool route_headers(struct pass *p, struct exchange *x)
     LIST_EACH (&x->bindings, node) {
         const struct binding *b = container_of(node, struct binding, in_exchange);
 
-        if (headers_match(b->arguments, b->match, &p->out->headers)) {
+        if (headers_match(binding_arguments(b), b->match, &p->out->headers)) {
             follow(p, b);
             any = true;
         }

@@ -6,7 +6,7 @@
 /* True when the message has come back too often and goes instead. */
 static bool over_delivery_limit(const struct queue *q, const struct batch *b, uint32_t slot)
 {
-    return q->args.has_delivery_limit && retain_returns(b, slot) > q->args.delivery_limit;
+    return q->args->has_delivery_limit && retain_returns(b, slot) > q->args->delivery_limit;
 }
 
 /* False: it waits for the batch's content. */

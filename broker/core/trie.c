@@ -125,7 +125,7 @@ void trie_add(struct trie *t, struct binding *b)
     struct node *n = t->root;
     struct topic_word w;
 
-    for (size_t at = 0; topic_next_pattern(b->routing_key, &at, &w);) {
+    for (size_t at = 0; topic_next_pattern(binding_key(b), &at, &w);) {
         struct node *child = child_find(t, n, w);
 
         n = child ? child : child_add(t, n, w);
@@ -147,7 +147,7 @@ void trie_remove(struct trie *t, struct binding *b)
     struct node *n = t->root;
     struct topic_word w;
 
-    for (size_t at = 0; topic_next_pattern(b->routing_key, &at, &w);) {
+    for (size_t at = 0; topic_next_pattern(binding_key(b), &at, &w);) {
         n = child_find(t, n, w);
         CHECK(n);
     }

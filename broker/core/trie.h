@@ -20,7 +20,7 @@ struct trie;
 struct trie *trie_new(uint64_t seed);
 void trie_free(struct trie **t); /* not the bindings */
 
-/* The pattern is binding->routing_key. */
+/* The pattern is the binding's key. */
 void trie_add(struct trie *t, struct binding *b);
 void trie_remove(struct trie *t, struct binding *b);
 

@@ -271,6 +271,49 @@ START_TEST(dead_letter_keys_differ_from_none)
 }
 END_TEST
 
+START_TEST(who_declares_alike_shares_until_the_last_lets_go)
+{
+    struct map shared = { 0 };
+    const struct queue_args *one, *same, *none;
+    const char *fault;
+
+    put_str("x-dead-letter-exchange", "dlx");
+    one = queue_args_share(&shared, buf_view(&table), &fault);
+    ck_assert_ptr_null(fault);
+    same = queue_args_share(&shared, buf_view(&table), &fault);
+    none = queue_args_share(&shared, (struct bytes){ 0 }, &fault);
+    ck_assert_ptr_eq(one, same);
+    ck_assert_ptr_ne(one, none);
+    ck_assert_uint_eq(map_count(&shared), 2);
+    memset(table.p, 'x', table.n); /* it keeps a copy */
+    queue_args_unshare(&shared, one);
+    ck_assert(same->has_dlx && bytes_eq(same->dlx, BYTES("dlx")));
+    queue_args_unshare(&shared, same);
+    queue_args_unshare(&shared, none);
+    ck_assert_uint_eq(map_count(&shared), 0);
+    map_fini(&shared);
+}
+END_TEST
+
+START_TEST(of_stored_arguments_that_cannot_be_read_expiry_still_acts)
+{
+    struct map shared = { 0 };
+    const struct queue_args *a;
+    const char *fault;
+
+    put_str("x-max-length", "many");
+    table_put_int(&table, BYTES("x-expires"), 0);
+    for (int i = 0; i < 2; i++) {
+        a = queue_args_share(&shared, buf_view(&table), &fault);
+        ck_assert_ptr_nonnull(fault);
+        ck_assert(a->has_expires && a->expires_ms == 0 && !a->has_max_length);
+    }
+    queue_args_unshare(&shared, a);
+    queue_args_unshare(&shared, a);
+    map_fini(&shared);
+}
+END_TEST
+
 Suite *queue_args_suite(void);
 
 Suite *queue_args_suite(void)
@@ -291,6 +334,8 @@ Suite *queue_args_suite(void)
     tcase_add_test(t, a_refused_table_leaves_the_result_alone);
     tcase_add_loop_test(t, arguments_are_equal_by_what_they_do, 0, 9);
     tcase_add_test(t, dead_letter_keys_differ_from_none);
+    tcase_add_test(t, who_declares_alike_shares_until_the_last_lets_go);
+    tcase_add_test(t, of_stored_arguments_that_cannot_be_read_expiry_still_acts);
     suite_add_tcase(s, t);
     return s;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,4 +75,19 @@ char *mem_strdup(const char *s)
 void mem_free(void *p)
 {
     free(p);
+}
+
+/* The library would raise its own threshold to 32 MB with the first large block, and such blocks,
+ * among small ones that live on, leave holes for good. */
+enum { MAPPED_FROM_BYTES = 512 * 1024, KEPT_AT_END_BYTES = 32 * 1024 * 1024 };
+
+void mem_setup(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_AT_END_BYTES);
+}
+
+void mem_give_back(void)
+{
+    (void)malloc_trim(0);
 }

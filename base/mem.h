@@ -23,4 +23,11 @@ void *mem_realloc(void *p, size_t n) __attribute__((returns_nonnull));
 char *mem_strdup(const char *s) __attribute__((returns_nonnull));
 void mem_free(void *p);
 
+/* Once at the start of a daemon: what is large goes back to the system when it is freed,
+ * however often it comes and goes. */
+void mem_setup(void);
+
+/* What is free goes back to the system; takes milliseconds. */
+void mem_give_back(void);
+
 #endif

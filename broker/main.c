@@ -40,11 +40,13 @@ static bool only_print(enum option_action action)
 int main(int argc, char **argv)
 {
     uint64_t started_ns = clock_monotonic_ns();
-    struct broker *b = mem_new(struct broker);
+    struct broker *b;
     enum option_action action;
     struct settings_fault why;
     int status = 0;
 
+    mem_setup();
+    b = mem_new(struct broker);
     b->argc = argc;
     b->argv = argv;
     b->lock.fd = b->signal_fd = -1;

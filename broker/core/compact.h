@@ -7,6 +7,10 @@
  * cost disk.  A window of either is read, what is alive is appended to new
  * batches grouped by queue, and the old rows go in the same commit.
  *
+ * A small batch may be *wide*: one message to a hundred thousand queues.  A window of
+ * those holds few of them, so what comes of it is rewritten again, together with others
+ * that hold the same queues, as long as it is small.
+ *
  * A batch with unacked deliveries is left out, for those name its slots. */
 #ifndef CORE_COMPACT_H
 #define CORE_COMPACT_H
@@ -23,9 +27,11 @@ struct compact {
     struct batch **source; /* the window at work; pinned in memory */
     size_t source_count, source_cap;
     size_t loading;     /* of these not here yet */
+    bool wide;          /* they are */
     struct merge merge; /* of the window, a step a commit */
     uint64_t ended_ns;  /* the last commit */
     uint64_t quiet_ms;  /* from then on the disk has time, unless one more follows at once */
+    size_t alone;       /* so many small ones were looked at in vain since one was added */
 };
 
 /* How much time the disk has is read off the commits. */
@@ -43,8 +49,8 @@ void compact_loaded(struct core *c, struct batch *b);
 /* Before a commit is sealed: picks a window, or rewrites the one that is here. */
 void compact_step(struct core *c);
 
-/* A window is whole in memory and waits for the next commit. */
-bool compact_ready(const struct core *c);
+/* When the next step is due though nothing happens; UINT64_MAX: never. */
+uint64_t compact_next_at_ms(const struct core *c);
 
 /* What the spans of small batches take: they share the memory budget. */
 uint64_t compact_span_bytes(const struct core *c);

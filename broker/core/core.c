@@ -23,7 +23,6 @@ struct core *core_new(const struct core_options *o)
     list_init(&c->marking);
     list_init(&c->holding);
     list_init(&c->done_txs);
-    list_init(&c->spare_spans);
     list_init(&c->compact.small);
     list_init(&c->compact.sparse);
     list_init(&c->retain.closed);
@@ -47,14 +46,6 @@ static void free_clients(struct core *c)
     slots_fini(&c->consumers);
 }
 
-static void free_spare_spans(struct core *c)
-{
-    struct list *node;
-
-    while ((node = list_pop(&c->spare_spans)))
-        mem_free(container_of(node, struct span, in_lane));
-}
-
 void core_free(struct core **cp)
 {
     struct core *c = *cp;
@@ -67,7 +58,6 @@ void core_free(struct core **cp)
     retain_fini(c);
     compact_fini(c);
     blob_fini(c);
-    free_spare_spans(c);
     for (size_t at = 0; (v = map_next(&c->vhosts, &at));)
         vhost_free(c, v);
     users_free(c);
@@ -177,14 +167,16 @@ uint64_t core_next_at_ms(const struct core *c)
 
     if (!list_empty(&c->dirty) || c->effect_count > 0)
         return 0;
-    if (compact_ready(c) && c->sealed_number == c->committed_number)
-        return 0;
     for (size_t i = 0; i < sizeof heaps / sizeof *heaps; i++) {
         const struct heap_node *first = heap_min(heaps[i]);
 
         if (first && first->key < at)
             at = first->key;
     }
+    if (retain_next_at_ms(c) < at)
+        at = retain_next_at_ms(c);
+    if (c->sealed_number == c->committed_number && compact_next_at_ms(c) < at)
+        at = compact_next_at_ms(c);
     return at;
 }
 

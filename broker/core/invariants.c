@@ -18,7 +18,7 @@ static bool span_holds(const struct span *s)
 {
     const struct batch *b = s->batch;
 
-    HOLDS(s->group < b->span_count && b->span[s->group] == s);
+    HOLDS(s->group < b->span_count && batch_span(b, s->group) == s);
     if (!s->queue) {
         HOLDS(s->live == 0);
         return true;
@@ -57,11 +57,11 @@ static bool batch_holds(const struct batch *b)
     uint32_t live = 0, taken = 0;
 
     for (uint32_t i = 0; i < b->span_count; i++) {
-        HOLDS(b->span[i]->batch == b);
-        if (!span_holds(b->span[i]))
+        HOLDS(batch_span(b, i)->batch == b);
+        if (!span_holds(batch_span(b, i)))
             return false;
-        live += b->span[i]->live;
-        taken += b->span[i]->taken;
+        live += batch_span(b, i)->live;
+        taken += batch_span(b, i)->taken;
     }
     HOLDS(b->damaged || live == b->live);
     HOLDS(taken == b->taken);

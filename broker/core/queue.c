@@ -28,47 +28,18 @@ static uint32_t span_ready(const struct span *s)
     return s->live - s->taken;
 }
 
-/* A publish to many queues makes a span for each: they are used again. */
-enum { SPAN_SPARES = 4096 };
-
-struct span *span_new(struct core *c)
-{
-    struct list *node = list_pop(&c->spare_spans);
-
-    if (!node)
-        return mem_new(struct span);
-    c->spare_span_count--;
-    struct span *s = container_of(node, struct span, in_lane);
-    *s = (struct span){ 0 };
-    return s;
-}
-
-void span_free(struct core *c, struct span *s)
-{
-    if (c->spare_span_count == SPAN_SPARES) {
-        mem_free(s);
-        return;
-    }
-    list_push_front(&c->spare_spans, &s->in_lane);
-    c->spare_span_count++;
-}
-
 /* The span of the open batch that may take one more slot of this lane: only the
  * last of the lane, or order would be lost between durable and transient. */
-static struct span *lane_tail(struct core *c, struct queue *q, struct batch *b, uint8_t priority)
+static struct span *lane_tail(struct queue *q, struct batch *b, uint8_t priority)
 {
     struct lane *l = queue_lane(q, priority);
     struct span *s = l->open[b->transient];
 
     if (s && s->batch == b && l->spans.prev == &s->in_lane)
         return s;
-    s = span_new(c);
-    s->queue = q;
-    s->priority = priority;
+    s = retain_add_span(b, q, priority);
     s->first_seq = q->next_seq;
-    s->cursor = SLOT_NONE;
     list_push_back(&l->spans, &s->in_lane);
-    retain_add_span(b, s, q->id);
     l->open[b->transient] = s;
     return s;
 }
@@ -84,7 +55,7 @@ static void lane_has_ready(struct queue *q, struct span *s)
 void queue_push(struct core *c, struct queue *q, struct batch *b, uint32_t record,
                 const struct publish *p, uint64_t at_ms, uint8_t priority)
 {
-    struct span *s = lane_tail(c, q, b,
+    struct span *s = lane_tail(q, b,
                                priority < q->args->max_priority ? priority : q->args->max_priority);
     uint32_t bytes = (uint32_t)p->m.body_size;
     uint32_t slot = batch_add_slot(b->content, s->group, q->next_seq, at_ms, record, bytes);

@@ -56,7 +56,7 @@ struct lane {
 
 struct queue {
     /* What every publish touches, side by side. */
-    uint64_t routed;   /* see struct routed */
+    uint64_t routed;               /* see struct routed */
     const struct queue_args *args; /* shared by all that were declared alike */
     uint64_t next_seq, ready, ready_bytes;
     struct list dirty; /* in core->dirty */
@@ -69,8 +69,8 @@ struct queue {
 
     uint64_t id;
     struct vhost *vhost;
-    char *name;      /* behind the lanes */
-    client_id owner; /* exclusive: the connection */
+    char *name;             /* behind the lanes */
+    client_id owner;        /* exclusive: the connection */
     uint64_t recovered_seq; /* seq below it: from an earlier run */
     uint64_t unacked;
     struct list consumers;    /* struct consumer.in_queue, in order of arrival */
@@ -147,9 +147,6 @@ void queue_run_timers(struct core *c);
 void queue_recover(struct core *c, const struct def_queue *d);
 /* After all batches: orders spans, counts. */
 void queue_recovered(struct core *c, struct queue *q);
-
-struct span *span_new(struct core *c);
-void span_free(struct core *c, struct span *s);
 
 /* The span holds nothing of its queue any more, or the queue goes. */
 void span_unlink(struct core *c, struct span *s);

@@ -57,14 +57,11 @@ static void on_blob(void *arg, uint64_t blob_id, uint64_t size)
     blob_recover(arg, blob_id, size);
 }
 
-static struct span *span_from(struct core *c, const struct group *g, struct queue *q,
-                              struct batch *b)
+static struct span *span_from(const struct group *g, struct queue *q, struct batch *b)
 {
-    struct span *s = span_new(c);
+    struct span *s = retain_new_span(b);
 
     list_init(&s->in_lane);
-    s->batch = b;
-    s->group = b->span_count;
     s->first_seq = g->first_seq;
     s->last_seq = g->last_seq;
     s->first_slot = s->cursor = g->first_slot;
@@ -81,9 +78,8 @@ static struct span *span_from(struct core *c, const struct group *g, struct queu
 static void add_span(struct core *c, struct batch *b, const struct group *g)
 {
     struct queue *q = map_get(&c->queue_by_id, map_key_u64(&g->queue_id));
-    struct span *s = span_from(c, g, q, b);
+    struct span *s = span_from(g, q, b);
 
-    b->span[b->span_count++] = s;
     /* A queue that went has left its number here: a new one must not inherit. */
     if (g->queue_id >= c->next_def_id)
         c->next_def_id = g->queue_id + 1;
@@ -119,8 +115,6 @@ static void on_batch(void *arg, uint64_t id, struct batch_content *summary, stru
 
     b->state = BATCH_STORED;
     b->slot_count = (uint32_t)summary->slot_count;
-    b->span_cap = summary->group_count;
-    b->span = mem_array(summary->group_count, sizeof *b->span);
     for (size_t i = 0; i < summary->group_count; i++)
         add_span(c, b, &summary->group[i]);
     if (settled.n > 0) {

@@ -96,20 +96,25 @@ struct batch *retain_new_batch(struct core *c, uint64_t id)
     return b;
 }
 
+static void spans_free(struct batch *b)
+{
+    for (unsigned i = 0; b->span_count > 1u << i; i++)
+        mem_free(b->spans[i]);
+    mem_free(b->spans);
+}
+
 static void batch_free(struct core *c, struct batch *b)
 {
     CHECK(b->state != BATCH_SEALED && b->taken == 0);
-    for (uint32_t i = 0; i < b->span_count; i++) {
-        span_unlink(c, b->span[i]);
-        span_free(c, b->span[i]);
-    }
+    for (uint32_t i = 0; i < b->span_count; i++)
+        span_unlink(c, batch_span(b, i));
     compact_forget(c, b);
     map_remove(&c->retain.by_id, map_key_u64(&b->id));
     list_remove(&b->in_lru);
     list_remove(&b->in_dirty);
     list_remove(&b->in_doomed);
     retain_drop_content(c, b);
-    mem_free(b->span);
+    spans_free(b);
     mem_free(b->settled);
     mem_free(b->taken_bits);
     mem_free(b->returned);
@@ -173,15 +178,33 @@ struct batch *retain_open(struct core *c, bool transient, size_t n)
     return b;
 }
 
-void retain_add_span(struct batch *b, struct span *s, uint64_t queue_id)
-{
-    uint32_t group = batch_add_group(b->content, queue_id, s->priority);
+enum { SPAN_CHUNKS = 32 };
 
-    CHECK(group == b->span_count);
-    b->span = mem_grow(b->span, &b->span_cap, (size_t)b->span_count + 1, sizeof *b->span);
-    b->span[b->span_count++] = s;
+struct span *retain_new_span(struct batch *b)
+{
+    uint32_t group = b->span_count++;
+    struct span *s;
+
+    if (group == 1)
+        b->spans = mem_array(SPAN_CHUNKS, sizeof(struct span *));
+    if (group > 0 && (group & (group - 1)) == 0)
+        b->spans[__builtin_ctz(group)] = mem_array(group, sizeof *s);
+    s = batch_span(b, group);
     s->batch = b;
     s->group = group;
+    return s;
+}
+
+struct span *retain_add_span(struct batch *b, struct queue *q, uint8_t priority)
+{
+    uint32_t group = batch_add_group(b->content, q->id, priority);
+    struct span *s = retain_new_span(b);
+
+    CHECK(group == s->group);
+    s->queue = q;
+    s->priority = priority;
+    s->cursor = SLOT_NONE;
+    return s;
 }
 
 static uint8_t *bits_for(uint8_t *bits, size_t *cap, uint32_t slot_count)
@@ -275,6 +298,7 @@ void retain_sweep(struct core *c)
         if (r->open[i])
             retain_count_memory(c, r->open[i]);
     retain_evict(c);
+    retain_rest(c);
 }
 
 void retain_defer(struct core *c, struct batch *b, const struct deferred *d)
@@ -375,7 +399,7 @@ void retain_committed(struct core *c, struct commit *commit)
         CHECK(b && b->state == BATCH_SEALED);
         b->state = BATCH_STORED;
         r->sealed_bytes -= b->content->bodies.n;
-        list_push_back(&r->lru, &b->in_lru);
+        retain_used(c, b);
         if (b->live != b->sealed_live)
             mark_dirty(c, b);
         compact_note(c, b);

@@ -17,11 +17,11 @@
 #include "base/map.h"
 #include "broker/core/core.h"
 #include "broker/core/deadletter.h"
+#include "broker/core/queue.h"
 #include "storage/batch.h"
 #include "storage/record.h"
 
 struct blob;
-struct span;
 
 /* GONE: the row is deleted, somebody still holds unacked deliveries of it. */
 enum batch_state { BATCH_OPEN, BATCH_CLOSED, BATCH_SEALED, BATCH_STORED, BATCH_GONE };
@@ -56,8 +56,8 @@ struct batch {
     enum batch_state state;
     bool transient, loading, damaged, dirty;
     struct batch_content *content; /* NULL: cold */
-    struct span **span;            /* by group */
-    size_t span_cap;
+    struct span first_span;        /* of group 0 */
+    struct span **spans;           /* of the others: [i] has those from 2^i on; they do not move */
     uint32_t span_count, slot_count;
     uint32_t live, taken;          /* slots not settled; slots unacked (orphans too) */
     uint8_t *settled, *taken_bits; /* lazily made */
@@ -73,11 +73,14 @@ struct batch {
     struct list in_dirty;   /* settled bits to write, or a row to delete */
     struct list in_compact; /* a candidate, see compact.h */
     enum { NOTED_NOT, NOTED_SMALL, NOTED_SPARSE } noted;
-    bool pinned;           /* being rewritten: not dropped from memory */
-    bool rewritten;        /* made by compaction */
-    bool held;             /* nothing of it is delivered before it is STORED */
-    uint64_t changed_ms;   /* last time a slot was settled */
-    struct list in_doomed; /* to be freed at the end of the turn */
+    bool pinned;                    /* being rewritten: not dropped from memory */
+    uint8_t passes;                 /* so often was rewritten what it holds */
+    bool shared;                    /* slots share records; known while it is being rewritten */
+    uint64_t low_queue, high_queue; /* ids that its spans lie between; of a wide one */
+    bool held;                      /* nothing of it is delivered before it is STORED */
+    uint64_t changed_ms;            /* last time a slot was settled */
+    uint64_t used_ms;               /* last time its content was, see in_lru */
+    struct list in_doomed;          /* to be freed at the end of the turn */
 };
 
 struct retain {
@@ -91,7 +94,9 @@ struct retain {
     uint64_t memory, unsealed_bytes, sealed_bytes;
     uint64_t *want; /* ring of batch ids to load */
     size_t want_head, want_count, want_cap;
-    struct batch_content *spare[4]; /* recycled */
+    uint64_t rest_at_ms, give_back_ms; /* not before */
+    uint64_t rested_bytes;             /* dropped, and not given back yet */
+    struct batch_content *spare[4];    /* recycled */
     size_t spare_count;
 };
 
@@ -104,8 +109,21 @@ struct batch *retain_open_alone(struct core *c, bool transient);
 /* No more messages go into it. */
 void retain_close(struct core *c, struct batch *b);
 
-/* A new group for `s` in the batch; links batch and span. */
-void retain_add_span(struct batch *b, struct span *s, uint64_t queue_id);
+static inline struct span *batch_span(const struct batch *b, uint32_t group)
+{
+    if (group == 0)
+        return (struct span *)(uintptr_t)&b->first_span;
+
+    unsigned i = 31 - (unsigned)__builtin_clz(group);
+
+    return &b->spans[i][group - (1u << i)];
+}
+
+/* Another span of the batch, zeroed but for batch and group; it lives as long. */
+struct span *retain_new_span(struct batch *b);
+
+/* The same with a group in the content. */
+struct span *retain_add_span(struct batch *b, struct queue *q, uint8_t priority);
 
 void retain_set_settled(struct core *c, struct batch *b, uint32_t slot);
 void retain_set_taken(struct batch *b, uint32_t slot, bool taken);
@@ -130,8 +148,16 @@ void retain_note_received(struct core *c, struct batch *b, uint32_t slot);
  * row stays on disk. */
 void retain_set_aside(struct core *c, struct batch *b, enum err why);
 
-/* Marks it used now. */
+/* STORED with content: onto the list of those, as used now. */
+void retain_used(struct core *c, struct batch *b);
+/* Moves it there. */
 void retain_touch(struct core *c, struct batch *b);
+
+/* Drops content that nobody used for a while, be there room or not: the file is in the
+ * system's cache as long as there is room for that. */
+void retain_rest(struct core *c);
+/* When there is some; UINT64_MAX: never. */
+uint64_t retain_next_at_ms(const struct core *c);
 
 /* Drops content until the budget holds. */
 void retain_evict(struct core *c);

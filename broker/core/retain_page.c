@@ -8,12 +8,24 @@
 #include "base/mem.h"
 #include "broker/core/state.h"
 
+enum {
+    REST_MS = 10000,
+    REST_STEP_MS = 1000, /* so often at most content is looked through */
+    GIVE_BACK_BYTES = 8 * 1024 * 1024
+};
+
+void retain_used(struct core *c, struct batch *b)
+{
+    b->used_ms = c->now_ms;
+    list_push_back(&c->retain.lru, &b->in_lru);
+}
+
 void retain_touch(struct core *c, struct batch *b)
 {
     if (b->state != BATCH_STORED || !b->content || b->pinned)
         return;
     list_remove(&b->in_lru);
-    list_push_back(&c->retain.lru, &b->in_lru);
+    retain_used(c, b);
 }
 
 void retain_want(struct core *c, struct batch *b)
@@ -87,6 +99,44 @@ void retain_evict(struct core *c)
     }
 }
 
+static uint64_t rested_ms(struct list *node)
+{
+    return container_of(node, struct batch, in_lru)->used_ms + REST_MS;
+}
+
+void retain_rest(struct core *c)
+{
+    struct retain *r = &c->retain;
+    struct list *node;
+
+    if (c->now_ms < r->rest_at_ms)
+        return;
+    r->rest_at_ms = c->now_ms + REST_STEP_MS;
+    while ((node = list_first(&r->lru)) && rested_ms(node) <= c->now_ms) {
+        struct batch *b = container_of(node, struct batch, in_lru);
+
+        list_remove(node);
+        r->rested_bytes += b->memory;
+        retain_drop_content(c, b);
+    }
+    if (r->rested_bytes < GIVE_BACK_BYTES || c->now_ms < r->give_back_ms)
+        return;
+    r->rested_bytes = 0;
+    r->give_back_ms = c->now_ms + REST_MS;
+    mem_give_back();
+}
+
+uint64_t retain_next_at_ms(const struct core *c)
+{
+    const struct retain *r = &c->retain;
+    struct list *node = list_first(&r->lru);
+    uint64_t at_ms = node ? rested_ms(node) : UINT64_MAX;
+
+    if (r->rested_bytes >= GIVE_BACK_BYTES && r->give_back_ms < at_ms)
+        at_ms = r->give_back_ms;
+    return at_ms > r->rest_at_ms ? at_ms : r->rest_at_ms;
+}
+
 /* The row cannot be read: its messages are set aside, said aloud, never "empty
  * but fine".  The row stays on disk for whoever repairs it. */
 void retain_set_aside(struct core *c, struct batch *b, enum err why)
@@ -97,7 +147,7 @@ void retain_set_aside(struct core *c, struct batch *b, enum err why)
     compact_forget(c, b);
     list_remove(&b->in_dirty);
     for (uint32_t i = 0; i < b->span_count; i++) {
-        struct span *s = b->span[i];
+        struct span *s = batch_span(b, i);
         struct queue *q = s->queue;
         uint32_t ready = s->live - s->taken;
 
@@ -123,10 +173,10 @@ static void attach(struct core *c, struct batch *b, struct load *l)
     l->content = NULL;
     b->memory = batch_content_memory(b->content);
     c->retain.memory += b->memory;
-    list_push_back(&c->retain.lru, &b->in_lru);
+    retain_used(c, b);
     compact_loaded(c, b);
     for (uint32_t i = 0; i < b->span_count; i++) {
-        struct span *s = b->span[i];
+        struct span *s = batch_span(b, i);
 
         /* Slots that were dead when it was written are in no chain. */
         s->first_slot = s->cursor = b->content->group[i].first_slot;
@@ -140,7 +190,7 @@ static void do_death(struct core *c, struct batch *b, const struct deferred *d)
     if (!b->content || retain_is_settled(b, d->slot))
         return; /* it could not be read, and was set aside, or its queue was purged */
     const struct slot *slot = &b->content->slot[d->slot];
-    struct span *s = b->span[slot->group];
+    struct span *s = batch_span(b, slot->group);
 
     if (s->queue)
         CHECK(queue_drop(c, s, d->slot, slot->bytes, false, d->why));

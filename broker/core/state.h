@@ -32,14 +32,12 @@ struct core {
     struct map vhost_by_id, exchange_by_id, queue_by_id;
     struct map users;      /* by name */
     struct map queue_args; /* those in use, see queue_args_share */
-    uint64_t next_def_id; /* of vhosts, exchanges, queues, bindings */
+    uint64_t next_def_id;  /* of vhosts, exchanges, queues, bindings */
     uint32_t exchange_count, binding_count, queue_count;
 
     struct slots clients, consumers;
     struct routed routed;
 
-    struct list spare_spans; /* struct span.in_lane, to be used again */
-    size_t spare_span_count;
     struct list dirty;   /* struct queue.dirty */
     struct list marking; /* struct queue.dirty: what they have to give waits for a commit */
     struct heap timers;  /* struct queue.timer, by ms */

@@ -201,6 +201,91 @@ START_TEST(times_move_along)
 }
 END_TEST
 
+enum { MANY = 300, ROUNDS = 3 * ENOUGH };
+
+static void open_many(void)
+{
+    char name[16];
+
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof name, "many-%d", i);
+        rig_queue(&r, name, NULL);
+        rig_bind(&r, "amq.fanout", "", name);
+    }
+    rig_run(&r);
+}
+
+static void tell_many(const char *body)
+{
+    ck_assert_int_eq(
+        rig_send(&r, r.client, &(struct rig_message){ .exchange = "amq.fanout", .body = body }),
+        PUBLISH_ROUTED);
+    rig_run(&r);
+}
+
+static void assert_many_have_rounds(void)
+{
+    char name[16], body[16];
+
+    for (int i = 0; i < MANY; i += MANY / 4 - 1) {
+        (void)snprintf(name, sizeof name, "many-%d", i);
+        ck_assert_uint_eq(rig_info(&r, name).ready, ROUNDS);
+        rig_forget(&r);
+        rig_consume(&r, r.client, &(struct rig_consume){ .queue = name });
+        rig_run(&r);
+        for (int n = 0; n < ROUNDS; n++) {
+            (void)snprintf(body, sizeof body, "round %d", n);
+            ck_assert_str_eq(rig_next_text(&r), body);
+        }
+        ck_assert_str_eq(rig_next_text(&r), "(none)");
+    }
+}
+
+START_TEST(what_many_queues_share_is_still_stored_once_for_many)
+{
+    char body[16];
+
+    open_many();
+    for (int n = 0; n < ROUNDS; n++) {
+        (void)snprintf(body, sizeof body, "round %d", n);
+        tell_many(body);
+    }
+    rig_later(&r, 1000);
+    rig_later(&r, 1000);
+    ck_assert_uint_le(rig_rows(&r), ENOUGH);
+    ck_assert_uint_lt(mem_disk_stats(r.disk).batch_bytes, (uint64_t)MANY * ROUNDS * 8);
+    if (_i)
+        rig_crash(&r, false);
+    assert_many_have_rounds();
+}
+END_TEST
+
+START_TEST(large_bodies_that_many_queues_share_are_left_alone)
+{
+    static char body[20 * 1024];
+
+    memset(body, 'x', sizeof body - 1);
+    open_many();
+    for (int n = 0; n < 2 * ENOUGH; n++)
+        tell_many(body);
+    rig_later(&r, 1000);
+    ck_assert_uint_eq(rig_rows(&r), 2 * ENOUGH);
+}
+END_TEST
+
+START_TEST(when_nothing_happens_it_is_done_all_the_same)
+{
+    r.commit_ns = 1000;
+    r.pause_ns = 1000;
+    put_numbers("q", 0, 2 * ENOUGH, true);
+    ck_assert_uint_ge(rig_rows(&r), 2 * ENOUGH);
+    ck_assert_uint_le(core_next_at_ms(r.core), r.now_ms + 500);
+    rig_later(&r, 500);
+    ck_assert_uint_le(rig_rows(&r), 3);
+    assert_numbers("q", 0, 2 * ENOUGH, 1);
+}
+END_TEST
+
 Suite *compact_suite(void);
 
 Suite *compact_suite(void)
@@ -218,6 +303,9 @@ Suite *compact_suite(void)
     tcase_add_test(t, counts_of_deliveries_move_along);
     tcase_add_test(t, what_is_unacked_stays_where_it_is);
     tcase_add_test(t, times_move_along);
+    tcase_add_loop_test(t, what_many_queues_share_is_still_stored_once_for_many, 0, 2);
+    tcase_add_test(t, large_bodies_that_many_queues_share_are_left_alone);
+    tcase_add_test(t, when_nothing_happens_it_is_done_all_the_same);
     suite_add_tcase(s, t);
     return s;
 }

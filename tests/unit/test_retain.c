@@ -328,6 +328,23 @@ START_TEST(everything_comes_back_to_zero)
 }
 END_TEST
 
+START_TEST(content_that_nobody_asks_for_leaves_memory)
+{
+    put_padded("q", 0, 100, KIB);
+    rig_run(&r);
+    ck_assert_uint_gt(rig_stats(&r).memory_bytes, 100 * KIB);
+    ck_assert_uint_le(core_next_at_ms(r.core), r.now_ms + 10000);
+    rig_later(&r, 9000);
+    ck_assert_uint_gt(rig_stats(&r).memory_bytes, 100 * KIB);
+    rig_later(&r, 2000);
+    ck_assert_uint_eq(rig_stats(&r).memory_bytes, 0);
+    ck_assert_uint_eq(core_next_at_ms(r.core), UINT64_MAX);
+    rig_consume(&r, r.client, &(struct rig_consume){ .queue = "q" });
+    rig_run(&r);
+    assert_numbers(0, 100);
+}
+END_TEST
+
 Suite *retain_suite(void);
 
 Suite *retain_suite(void)
@@ -351,6 +368,7 @@ Suite *retain_suite(void)
     tcase_add_test(t, transient_messages_stay_in_memory_while_there_is_room);
     tcase_add_test(t, transient_messages_are_spilled_when_room_is_short_and_come_back_in_order);
     tcase_add_test(t, everything_comes_back_to_zero);
+    tcase_add_test(t, content_that_nobody_asks_for_leaves_memory);
     suite_add_tcase(s, t);
     return s;
 }

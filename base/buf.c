@@ -27,6 +27,14 @@ uint8_t *buf_reserve(struct buf *b, size_t extra)
     return b->p + b->n;
 }
 
+void buf_fit(struct buf *b)
+{
+    if (b->n == b->cap)
+        return;
+    b->p = mem_realloc(b->p, b->n);
+    b->cap = b->n;
+}
+
 void buf_drop(struct buf *b, size_t n)
 {
     CHECK(n <= b->n);

@@ -20,6 +20,9 @@ void buf_fini(struct buf *b);
  * used of it. */
 uint8_t *buf_reserve(struct buf *b, size_t extra);
 
+/* Gives back what is not used: for what lives long. */
+void buf_fit(struct buf *b);
+
 /* Forgets the first `n` bytes and moves the rest to the front. */
 void buf_drop(struct buf *b, size_t n);
 

@@ -145,7 +145,8 @@ static void put_connack(struct mqtt_session *s, const struct mqtt_connect *c, bo
     const struct mqtt_limits *l = &s->s.env->mqtt;
     struct mqtt_connack a = { .session_present = present };
     struct mqtt_props *p = &a.props;
-    size_t from = s->due_packets.n;
+    size_t from;
+    struct buf *out = mqtt_due_begin(s, &from);
 
     if (c->client_id.n == 0) {
         p->has |= MQTT_HAS(assigned_client_id);
@@ -158,7 +159,7 @@ static void put_connack(struct mqtt_session *s, const struct mqtt_connect *c, bo
     p->maximum_packet_size = s->s.env->message_bytes + MQTT_LOGIN_PACKET_BYTES < MQTT_REMAINING_MAX
                                  ? (uint32_t)s->s.env->message_bytes + MQTT_LOGIN_PACKET_BYTES
                                  : MQTT_REMAINING_MAX;
-    (void)mqtt_put_connack(&s->due_packets, s->level, &a);
+    (void)mqtt_put_connack(out, s->level, &a);
     s->s.paused = true;
     mqtt_due_packet(s, MQTT_CONNACK, from);
 }
@@ -170,6 +171,8 @@ static void open_session(struct mqtt_session *s, const struct mqtt_connect *c)
 
     mqtt_key_set(&s->key, s->vhost_id, name_client(s, c->client_id, made));
     mqtt_queue_name(&s->queue, mqtt_client_id(s));
+    buf_fit(&s->key);
+    buf_fit(&s->queue);
     take_over(s);
     s->client = core_client_open(env->core, s->vhost_id, &s->s.port);
     take_properties(s, c);
@@ -237,6 +240,14 @@ static const char *refusal(const struct mqtt_session *s, const struct mqtt_conne
     return NULL;
 }
 
+void mqtt_connect_free(struct mqtt_session *s)
+{
+    if (s->connect)
+        buf_fini(s->connect);
+    mem_free(s->connect);
+    s->connect = NULL;
+}
+
 void mqtt_on_connect(struct mqtt_session *s, struct bytes packet)
 {
     struct mqtt_connect c;
@@ -250,7 +261,8 @@ void mqtt_on_connect(struct mqtt_session *s, struct bytes packet)
         mqtt_fail(s, reason, "%s", why);
         return;
     }
-    buf_bytes(&s->connect, packet);
+    s->connect = mem_new(struct buf);
+    buf_bytes(s->connect, packet);
     log_in(s, &c);
 }
 
@@ -264,9 +276,9 @@ void mqtt_auth_finished(struct mqtt_session *s, bool accepted)
     if (!accepted)
         mqtt_fail(s, MQTT_BAD_USER_NAME_OR_PASSWORD, "login was refused for user '%s'",
                   log_text(bytes_str(s->user)).s);
-    else if (decode(s, buf_view(&s->connect), &c))
+    else if (decode(s, buf_view(s->connect), &c))
         open_session(s, &c);
-    buf_fini(&s->connect);
+    mqtt_connect_free(s);
 }
 
 /* ---- DISCONNECT ---- */

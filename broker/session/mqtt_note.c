@@ -11,7 +11,7 @@
 #include "base/reader.h"
 #include "broker/session/mqtt_session.h"
 
-enum { NOTE_VERSION = 1, IDS = 65536 };
+enum { NOTE_VERSION = 1 };
 
 struct note {
     uint64_t left_ms;
@@ -23,29 +23,45 @@ struct note {
 
 bool mqtt_received_has(const struct mqtt_session *s, uint16_t id)
 {
-    return s->received_bits && s->received_bits[id / 8] >> id % 8 & 1;
+    return s->received && s->received->bits[id / 8] >> id % 8 & 1;
+}
+
+size_t mqtt_received_count(const struct mqtt_session *s)
+{
+    return s->received ? s->received->count : 0;
+}
+
+void mqtt_received_free(struct mqtt_session *s)
+{
+    if (s->received)
+        mem_free(s->received->id);
+    mem_free(s->received);
+    s->received = NULL;
 }
 
 void mqtt_received_add(struct mqtt_session *s, uint16_t id)
 {
-    if (!s->received_bits)
-        s->received_bits = mem_zalloc(IDS / 8);
-    s->received_bits[id / 8] |= (uint8_t)(1 << id % 8);
-    s->received = mem_grow(s->received, &s->received_cap, s->received_count + 1,
-                           sizeof *s->received);
-    s->received[s->received_count++] = id;
+    if (!s->received)
+        s->received = mem_new(struct mqtt_received);
+
+    struct mqtt_received *r = s->received;
+
+    r->bits[id / 8] |= (uint8_t)(1 << id % 8);
+    r->id = mem_grow(r->id, &r->cap, r->count + 1, sizeof *r->id);
+    r->id[r->count++] = id;
 }
 
 void mqtt_received_remove(struct mqtt_session *s, uint16_t id)
 {
+    struct mqtt_received *r = s->received;
     size_t i = 0;
 
     if (!mqtt_received_has(s, id))
         return;
-    s->received_bits[id / 8] &= (uint8_t) ~(1 << id % 8);
-    while (s->received[i] != id) /* the oldest is mostly the one */
+    r->bits[id / 8] &= (uint8_t) ~(1 << id % 8);
+    while (r->id[i] != id) /* the oldest is mostly the one */
         i++;
-    memmove(s->received + i, s->received + i + 1, (--s->received_count - i) * sizeof *s->received);
+    memmove(r->id + i, r->id + i + 1, (--r->count - i) * sizeof *r->id);
 }
 
 /* ---- bytes ---- */
@@ -117,8 +133,8 @@ static struct mqtt_will_message *read_will(struct bytes bytes)
 
 static void put_ids(struct buf *b, const struct mqtt_session *s)
 {
-    for (size_t i = 0; i < s->received_count; i++)
-        buf_u16(b, s->received[i]);
+    for (size_t i = 0; i < mqtt_received_count(s); i++)
+        buf_u16(b, s->received->id[i]);
 }
 
 static void put_subscriptions(struct buf *b, const struct mqtt_session *s)

@@ -125,7 +125,7 @@ static uint8_t publish(struct mqtt_session *s, const struct mqtt_publish *p, str
 /* Who ignores the maximum that it was told is refused [MQTT-3.3.4-7]. */
 static bool within_receive_maximum(struct mqtt_session *s, const struct mqtt_publish *p)
 {
-    size_t open = s->due_publishes + s->received_count;
+    size_t open = mqtt_due_publishes(s) + mqtt_received_count(s);
 
     if (p->qos == 0 || s->level < MQTT_5 || open < s->s.env->mqtt.receive_maximum)
         return true;

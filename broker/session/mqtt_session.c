@@ -33,6 +33,7 @@ void mqtt_shared_unref(struct session_env *env)
     buf_fini(&sh->table);
     buf_fini(&sh->text);
     buf_fini(&sh->note);
+    mqtt_due_free_spare(sh);
     mem_free(sh->ids);
     mem_free(sh);
     env->mqtt_shared = NULL;
@@ -365,10 +366,9 @@ static void mqtt_close(struct session **base)
     aliases_free(s);
     buf_fini(&s->s.out);
     buf_fini(&s->key);
-    buf_fini(&s->connect);
     buf_fini(&s->queue);
-    mem_free(s->received_bits);
-    mem_free(s->received);
+    mqtt_connect_free(s);
+    mqtt_received_free(s);
     mem_free(s->user);
     mqtt_shared_unref(s->s.env);
     mem_free(s);

@@ -66,11 +66,27 @@ struct mqtt_subscription_state {
     uint8_t filter[];
 };
 
-/* An answer that waits for the disk; `bytes` of it are in due_packets, else it is an ack. */
+/* An answer that waits for the disk; `bytes` of it are in `packets`, else it is an ack. */
 struct mqtt_due {
     uint8_t type, reason;
     uint16_t packet_id;
     uint32_t bytes;
+};
+
+/* All that wait, in order.  A session has one while some do: mqtt_due.c keeps a few spare. */
+struct mqtt_dues {
+    struct mqtt_due *ring;
+    uint32_t cap, head, count, publishes;
+    struct buf packets;
+    size_t packets_at;
+    struct mqtt_dues *next_spare;
+};
+
+/* QoS 2 packet ids that came and were not released; a session has it from the first on. */
+struct mqtt_received {
+    size_t count, cap;
+    uint16_t *id; /* oldest first */
+    uint8_t bits[65536 / 8];
 };
 
 /* A PUBLISH whose payload is long: it goes to disk as it comes. */
@@ -98,6 +114,8 @@ struct mqtt_shared {
     struct map online; /* struct mqtt_session by vhost and client id */
     struct mqtt_wills *wills;
     struct buf key, props, table, text, note;
+    struct mqtt_dues *spare_dues;
+    unsigned spare_due_count;
     uint32_t *ids;
     size_t ids_cap;
     struct log_limit faults;
@@ -122,24 +140,17 @@ struct mqtt_session {
     client_id client;
     consumer_id consumer; /* of its own queue */
     struct buf key;       /* in shared->online */
-    struct buf connect;   /* the CONNECT, while the password is checked */
+    struct buf *connect;  /* the CONNECT, while the password is checked */
     char *user;
     struct buf queue; /* name */
 
     struct mqtt_subscription_state **sub;
-    size_t sub_count, sub_cap;
+    uint32_t sub_count, sub_cap;
     uint64_t next_handle;
 
     struct mqtt_inflight out; /* sent, QoS 1 and 2 */
-    struct mqtt_due *due;     /* ring */
-    uint32_t due_cap, due_head, due_count, due_publishes;
-    struct buf due_packets;
-    size_t due_packets_at;
-
-    uint8_t *received_bits; /* QoS 2 packet ids that came and were not released */
-    uint16_t *received;
-    size_t received_count, received_cap;
-
+    struct mqtt_dues *dues;   /* NULL: none */
+    struct mqtt_received *received;
     struct buf *alias_in; /* by alias - 1 */
     struct buf *alias_out;
     struct mqtt_will_message *will;
@@ -190,16 +201,21 @@ void mqtt_room(struct mqtt_session *s);
 /* An ack of that type once all that the session did so far is on disk. */
 void mqtt_due_ack(struct mqtt_session *s, enum mqtt_type type, uint16_t packet_id, uint8_t reason,
                   bool refused);
-/* The same with the packet that was appended to s->due_packets from `from` on. */
+/* The same with the packet that is appended to what mqtt_due_begin gives. */
+struct buf *mqtt_due_begin(struct mqtt_session *s, size_t *from);
 void mqtt_due_packet(struct mqtt_session *s, enum mqtt_type type, size_t from);
 void mqtt_on_confirm(struct mqtt_session *s, const struct effect *e);
 void mqtt_due_free(struct mqtt_session *s);
+void mqtt_due_free_spare(struct mqtt_shared *sh);
+/* QoS 1 and 2 messages of the client that were not answered yet. */
+size_t mqtt_due_publishes(const struct mqtt_session *s);
 
 /* ---- mqtt_connect.c ---- */
 
 /* A whole CONNECT, head included. */
 void mqtt_on_connect(struct mqtt_session *s, struct bytes packet);
 void mqtt_auth_finished(struct mqtt_session *s, bool accepted);
+void mqtt_connect_free(struct mqtt_session *s);
 void mqtt_on_disconnect(struct mqtt_session *s, const struct mqtt_disconnect *d);
 void mqtt_key_set(struct buf *key, uint64_t vhost_id, struct bytes id);
 void mqtt_queue_name(struct buf *out, struct bytes id);
@@ -282,6 +298,8 @@ struct mqtt_will_message *mqtt_note_will(struct bytes note);
 void mqtt_note_without_will(struct buf *out, struct bytes note);
 bool mqtt_note_expiry(struct bytes note, uint64_t now_ms, uint64_t *left_ms);
 bool mqtt_received_has(const struct mqtt_session *s, uint16_t id);
+size_t mqtt_received_count(const struct mqtt_session *s);
+void mqtt_received_free(struct mqtt_session *s);
 void mqtt_received_add(struct mqtt_session *s, uint16_t id);
 void mqtt_received_remove(struct mqtt_session *s, uint16_t id);
 

@@ -40,7 +40,10 @@ static sub_state *sub_add(struct mqtt_session *s, struct bytes filter)
 
     u->filter_n = (uint16_t)filter.n;
     memcpy(u->filter, filter.p, filter.n);
-    s->sub = mem_grow(s->sub, &s->sub_cap, s->sub_count + 1, sizeof *s->sub);
+    if (s->sub_count == s->sub_cap) { /* most have one */
+        s->sub_cap = s->sub_cap ? s->sub_cap * 2 : 1;
+        s->sub = mem_realloc(s->sub, s->sub_cap * sizeof(sub_state *));
+    }
     s->sub[s->sub_count++] = u;
     return u;
 }
@@ -352,10 +355,11 @@ void mqtt_on_subscribe(struct mqtt_session *s, const struct mqtt_subscribe *p)
             break;
     }
     if (s->state != MQTT_STATE_ENDED) {
-        size_t from = s->due_packets.n;
+        size_t from;
+        struct buf *out = mqtt_due_begin(s, &from);
 
         mqtt_note_store(s);
-        mqtt_put_suback(&s->due_packets, s->level, p->packet_id, buf_view(&reasons), NULL);
+        mqtt_put_suback(out, s->level, p->packet_id, buf_view(&reasons), NULL);
         mqtt_due_packet(s, MQTT_SUBACK, from);
         mqtt_room(s);
     }
@@ -389,8 +393,7 @@ void mqtt_on_unsubscribe(struct mqtt_session *s, const struct mqtt_subscribe *p)
     for (size_t at = 0; mqtt_filter_next(p->filters, &at, &filter);)
         buf_u8(&reasons, unsubscribe(s, filter));
     mqtt_note_store(s);
-    from = s->due_packets.n;
-    mqtt_put_unsuback(&s->due_packets, s->level, p->packet_id, buf_view(&reasons), NULL);
+    mqtt_put_unsuback(mqtt_due_begin(s, &from), s->level, p->packet_id, buf_view(&reasons), NULL);
     mqtt_due_packet(s, MQTT_UNSUBACK, from);
     buf_fini(&reasons);
 }

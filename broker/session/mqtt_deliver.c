@@ -84,6 +84,13 @@ static bool choose(struct mqtt_session *s, const struct effect *e, const struct 
         add_id(s, c, u->id);
         return true;
     }
+    if (meta->shared) { /* its own by mqtt_share_take, whatever it subscribes to by now */
+        c->qos = 2;
+        c->retain = meta->shared_retain;
+        add_id(s, c, meta->sub_id);
+        mqtt_share_sent(s);
+        return true;
+    }
     if (choose_own(s, topic, meta, c))
         return true;
     /* Somebody put it into the queue by another way; or it was on its way when its
@@ -137,6 +144,22 @@ static void fill_5(struct mqtt_session *s, const struct effect *e, const struct 
 static void sending_begin(struct mqtt_session *s, const struct message *m, struct buf *out,
                           size_t from);
 
+/* Of its own queue the number there, the same whenever it is sent; what comes from other
+ * queues keeps out of the way of those. */
+static uint16_t wanted_id(struct mqtt_session *s, const struct effect *e)
+{
+    if (e->handle) {
+        uint16_t ahead = (uint16_t)(s->last_other_id - s->last_own_id);
+
+        s->last_other_id = ahead < IDS / 4 || ahead > IDS / 4 * 3
+                               ? (uint16_t)(s->last_own_id + IDS / 2)
+                               : (uint16_t)(s->last_other_id + 1);
+        return s->last_other_id; /* 0 becomes the next free one */
+    }
+    s->last_own_id = (uint16_t)(e->seq % IDS + 1);
+    return s->last_own_id;
+}
+
 static void put_publish(struct mqtt_session *s, const struct effect *e, const struct message *m,
                         struct mqtt_publish *p)
 {
@@ -144,10 +167,11 @@ static void put_publish(struct mqtt_session *s, const struct effect *e, const st
     size_t from = out->n;
 
     if (p->qos > 0) {
-        struct mqtt_flight *f = mqtt_inflight_add(&s->out, (uint16_t)(e->seq % IDS + 1));
+        struct mqtt_flight *f = mqtt_inflight_add(&s->out, wanted_id(s, e));
 
         f->tag = e->tag;
         f->sent = p->qos == 2 ? MQTT_SENT_QOS2 : MQTT_SENT_QOS1;
+        f->shared = e->handle != 0;
         p->packet_id = f->packet_id;
         p->dup = e->redelivered;
     }
@@ -214,6 +238,10 @@ void mqtt_deliver(struct mqtt_session *s, const struct effect *e)
     mqtt_meta_of(m.props, &meta);
     if (!choose(s, e, &m, p.topic, &meta, &c)) {
         pass_over(s, e, p.topic, NULL);
+    } else if (e->handle && meta.qos == 2 && c.qos == 2 &&
+               mqtt_share_take(s, e, &m, sub_by_handle(s, e->handle), c.retain)) {
+        mqtt_room(s);
+        return;
     } else if (!mqtt_topic_valid(p.topic)) {
         pass_over(s, e, p.topic, "the routing key is no topic name");
     } else {

@@ -74,6 +74,17 @@ void mqtt_inflight_remove(struct mqtt_inflight *f, struct mqtt_flight *at)
     f->place[hole] = (struct mqtt_flight){ 0 };
 }
 
+struct mqtt_flight *mqtt_inflight_next(const struct mqtt_inflight *f, size_t *at)
+{
+    while (*at < f->cap) {
+        struct mqtt_flight *flight = &f->place[(*at)++];
+
+        if (flight->packet_id)
+            return flight;
+    }
+    return NULL;
+}
+
 void mqtt_inflight_fini(struct mqtt_inflight *f)
 {
     mem_free(f->place);

@@ -18,6 +18,7 @@ struct mqtt_flight {
     uint64_t tag;       /* of the delivery */
     uint16_t packet_id; /* 0: a free place */
     uint8_t sent;       /* enum mqtt_sent */
+    bool shared;        /* of a queue that others take from, too */
 };
 
 /* Open addressing by packet id; zero-initialised is empty. */
@@ -32,6 +33,8 @@ struct mqtt_flight *mqtt_inflight_find(const struct mqtt_inflight *f, uint16_t p
  * pointer lives until the next call. */
 struct mqtt_flight *mqtt_inflight_add(struct mqtt_inflight *f, uint16_t wanted);
 void mqtt_inflight_remove(struct mqtt_inflight *f, struct mqtt_flight *at);
+/* Walks: start with *at = 0; NULL ends. */
+struct mqtt_flight *mqtt_inflight_next(const struct mqtt_inflight *f, size_t *at);
 void mqtt_inflight_fini(struct mqtt_inflight *f);
 
 #endif

@@ -14,6 +14,7 @@ enum { SHORT_MAX_BYTES = 255 };
 #define H_QOS BYTES("x-mqtt-publish-qos")
 #define H_RETAIN BYTES("x-mqtt-retain")
 #define H_RETAINED BYTES("x-mqtt-retained")
+#define H_SHARED BYTES("x-mqtt-shared")
 #define H_FROM BYTES("x-mqtt-client")
 #define H_FORMAT BYTES("x-mqtt-payload-format")
 #define H_RESPONSE BYTES("x-mqtt-response-topic")
@@ -110,7 +111,8 @@ void mqtt_props_in(struct mqtt_shared *sh, const struct mqtt_props *in, uint8_t 
         props_encode(out, &v);
 }
 
-struct bytes mqtt_props_retained(struct mqtt_shared *sh, struct bytes props, uint32_t sub_id)
+static struct bytes marked(struct mqtt_shared *sh, struct bytes props, struct bytes name,
+                           int64_t value)
 {
     struct buf *t = &sh->table, *out = &sh->props;
     struct props v;
@@ -119,11 +121,22 @@ struct bytes mqtt_props_retained(struct mqtt_shared *sh, struct bytes props, uin
         v = (struct props){ 0 };
     t->n = out->n = 0;
     buf_bytes(t, v.headers);
-    table_put_int(t, H_RETAINED, sub_id);
+    table_put_int(t, name, value);
     v.flags |= PROPS_headers;
     v.headers = buf_view(t);
     props_encode(out, &v);
     return buf_view(out);
+}
+
+struct bytes mqtt_props_retained(struct mqtt_shared *sh, struct bytes props, uint32_t sub_id)
+{
+    return marked(sh, props, H_RETAINED, sub_id);
+}
+
+struct bytes mqtt_props_shared(struct mqtt_shared *sh, struct bytes props, uint32_t sub_id,
+                               bool retain)
+{
+    return marked(sh, props, H_SHARED, (int64_t)sub_id << 1 | retain);
 }
 
 /* ---- out ---- */
@@ -140,6 +153,10 @@ static void meta_header(struct bytes name, const struct table_value *v, struct m
     } else if (bytes_eq(name, H_RETAINED)) {
         out->retained = table_int(v, &n);
         out->sub_id = (uint32_t)n;
+    } else if (bytes_eq(name, H_SHARED)) {
+        out->shared = table_int(v, &n);
+        out->shared_retain = n & 1;
+        out->sub_id = (uint32_t)(n >> 1);
     } else if (bytes_eq(name, H_FROM)) {
         (void)table_str(v, &out->from);
     }

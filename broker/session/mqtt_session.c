@@ -124,6 +124,8 @@ static void close_client(struct mqtt_session *s, bool publish_will)
         waits = let_will_out(s);
     mqtt_will_free(&s->will);
     leave_note(s, waits);
+    if (!s->persistent)
+        mqtt_share_end(s);
     if (s->persistent && s->session_expiry_s == 0) /* it goes with its connection */
         mqtt_queue_drop(s);
     mqtt_incoming_free(s);

@@ -147,6 +147,9 @@ struct mqtt_session {
     struct mqtt_subscription_state **sub;
     uint32_t sub_count, sub_cap;
     uint64_t next_handle;
+    uint32_t taken;                      /* from shares, in its own queue and not sent yet */
+    bool shares_held;                    /* it takes no more until those are sent */
+    uint16_t last_own_id, last_other_id; /* packet ids given */
 
     struct mqtt_inflight out; /* sent, QoS 1 and 2 */
     struct mqtt_dues *dues;   /* NULL: none */
@@ -238,18 +241,23 @@ uint8_t mqtt_publish_neutral(struct core *c, client_id client, struct publish *p
 
 /* What a message says of its MQTT side. */
 struct mqtt_meta {
-    uint8_t qos;       /* it was published with */
-    bool retain;       /* it was published with RETAIN */
-    bool retained;     /* sent because of a new subscription */
-    uint32_t sub_id;   /* of that subscription */
-    struct bytes from; /* client id of the publisher; empty: not noted */
+    uint8_t qos;        /* it was published with */
+    bool retain;        /* it was published with RETAIN */
+    bool retained;      /* sent because of a new subscription */
+    bool shared;        /* taken from a share */
+    bool shared_retain; /* and sent with RETAIN */
+    uint32_t sub_id;    /* of that subscription, or share */
+    struct bytes from;  /* client id of the publisher; empty: not noted */
 };
 
 /* Properties of a PUBLISH or will in neutral form, in *out. */
 void mqtt_props_in(struct mqtt_shared *sh, const struct mqtt_props *in, uint8_t qos, bool retain,
                    struct bytes from, struct buf *out);
-/* `props` with the marks of a retained message that is sent for a new subscription. */
+/* `props` with the marks of a retained message that is sent for a new subscription; of one
+ * that was taken from a share. */
 struct bytes mqtt_props_retained(struct mqtt_shared *sh, struct bytes props, uint32_t sub_id);
+struct bytes mqtt_props_shared(struct mqtt_shared *sh, struct bytes props, uint32_t sub_id,
+                               bool retain);
 void mqtt_meta_of(struct bytes props, struct mqtt_meta *out);
 /* Fills what MQTT 5 knows; views of props and of shared->text. */
 void mqtt_props_out(struct mqtt_shared *sh, struct bytes props, struct mqtt_props *out);
@@ -274,6 +282,19 @@ void mqtt_subscriptions_free(struct mqtt_session *s);
 void mqtt_subscription_resume(struct mqtt_session *s, struct bytes filter, uint8_t options,
                               uint32_t id);
 uint8_t mqtt_options_of(const struct mqtt_subscription_state *u);
+
+/* Consumes the queue of a subscription that has one beside the session's; a reason code. */
+uint8_t mqtt_subscription_consume(struct mqtt_session *s, struct mqtt_subscription_state *u);
+
+/* ---- mqtt_share.c ---- */
+
+/* A QoS 2 message of a share becomes the session's own.  False: it cannot, send it as it is. */
+bool mqtt_share_take(struct mqtt_session *s, const struct effect *e, const struct message *m,
+                     const struct mqtt_subscription_state *u, bool retain);
+/* One of those is being sent. */
+void mqtt_share_sent(struct mqtt_session *s);
+/* The session ends: what it was sent at QoS 2 out of a share ends with it. */
+void mqtt_share_end(struct mqtt_session *s);
 
 /* ---- mqtt_deliver.c ---- */
 

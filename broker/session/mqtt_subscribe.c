@@ -237,12 +237,12 @@ static uint8_t subscribe_share(struct mqtt_session *s, sub_state *u, struct byte
     buf_u8(&name, '-');
     buf_bytes(&name, rest);
     if (share_queue_make(s, buf_view(&name), rest))
-        reason = consume_other(s, u, buf_view(&name));
+        reason = s->shares_held ? u->qos : consume_other(s, u, buf_view(&name));
     buf_fini(&name);
     return reason;
 }
 
-static uint8_t subscribe_other(struct mqtt_session *s, sub_state *u)
+uint8_t mqtt_subscription_consume(struct mqtt_session *s, sub_state *u)
 {
     struct bytes group, rest;
 
@@ -259,7 +259,7 @@ void mqtt_subscription_resume(struct mqtt_session *s, struct bytes filter, uint8
 
     take_options(u, options);
     u->id = id;
-    if (subscribe_other(s, u) >= 0x80)
+    if (mqtt_subscription_consume(s, u) >= 0x80)
         sub_drop(s, s->sub_count - 1);
 }
 
@@ -337,7 +337,7 @@ static uint8_t subscribe(struct mqtt_session *s, const struct mqtt_subscription 
     u->retain_as_published = want->retain_as_published;
     u->id = id;
     bool other = share == MQTT_SHARE_OK || bytes_starts(want->filter, QUEUE_FILTER);
-    uint8_t reason = other ? subscribe_other(s, u)
+    uint8_t reason = other ? mqtt_subscription_consume(s, u)
                            : subscribe_own(s, u, is_new, want->retain_handling);
     if (reason >= 0x80 && sub_find(s, want->filter, &at))
         sub_drop(s, at);

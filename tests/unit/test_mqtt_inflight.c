@@ -61,6 +61,22 @@ START_TEST(what_stands_behind_a_removed_one_is_still_found)
 }
 END_TEST
 
+START_TEST(a_walk_meets_each_once)
+{
+    const struct mqtt_flight *at;
+    uint64_t sum = 0;
+    size_t i = 0;
+
+    ck_assert_ptr_null(mqtt_inflight_next(&f, &i));
+    for (uint16_t n = 1; n <= 100; n++)
+        (void)add((uint16_t)(n * 300), n);
+    mqtt_inflight_remove(&f, mqtt_inflight_find(&f, 300));
+    while ((at = mqtt_inflight_next(&f, &i)))
+        sum += at->tag;
+    ck_assert_uint_eq(sum, 5050 - 1);
+}
+END_TEST
+
 START_TEST(all_ids_can_be_in_flight_at_a_time)
 {
     for (uint32_t i = 0; i < IDS; i++)
@@ -81,6 +97,7 @@ Suite *mqtt_inflight_suite(void)
     tcase_add_test(t, the_wanted_id_is_given_when_it_is_free);
     tcase_add_test(t, a_taken_id_gives_way_to_the_next_free_and_never_to_0);
     tcase_add_test(t, what_stands_behind_a_removed_one_is_still_found);
+    tcase_add_test(t, a_walk_meets_each_once);
     tcase_add_test(t, all_ids_can_be_in_flight_at_a_time);
     suite_add_tcase(s, t);
     return s;

@@ -166,6 +166,29 @@ def _():
             equal(c.payloads(1), [b"more"])
 
 
+@v5("a QoS 2 message of a group that a member began to get waits for that member [4.8.2-4]")
+def _():
+    name, topic = fresh("c"), fresh()
+    shared = f"$share/{fresh('g')}/{topic}"
+    with server() as b:
+        with b.resume(5, name) as one, b.client(5) as d:
+            one.subscribe(shared, qos=2)
+            for i in range(3):
+                d.publish(topic, b"%d" % i, 2)
+            begun = one.messages(3, ack=False)
+            one.ack("PUBREC", begun[0].id)
+            equal(one.wait("PUBREL").id, begun[0].id)
+        b.restart()
+        with b.client(5) as two:
+            two.subscribe(shared, qos=2)
+            two.nothing()
+            with b.resume(5, name) as one:
+                equal(one.wait("PUBREL").id, begun[0].id)
+                equal([(p.payload, p.id, p.dup) for p in one.messages(2)],
+                      [(p.payload, p.id, 1) for p in begun[1:]])
+            two.nothing()
+
+
 @v5("the message expiry goes on counting [3.3.2-5, 3.3.2-6]")
 def _():
     name, topic = fresh("c"), fresh()

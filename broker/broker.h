@@ -16,7 +16,7 @@
 
 enum broker_state { BROKER_RUNNING, BROKER_DRAINING, BROKER_ENDING, BROKER_ENDED };
 
-enum { BROKER_LISTENERS = 4 };
+enum { BROKER_LISTENERS = 5 };
 
 struct broker {
     int argc; /* read again on SIGHUP */

@@ -173,6 +173,7 @@ void broker_use_settings(struct broker *b)
                                         .inflight = (uint16_t)s->mqtt_inflight,
                                         .topic_aliases = (uint16_t)s->mqtt_topic_aliases,
                                         .share_expiry_ms = s->mqtt_share_expiry };
+    b->env.ws_origins = s->ws_origins.s;
     b->env.message_bytes = s->max_message;
     b->pace.spacing_ns = s->storage_commit_spacing * 1000000;
     if (b->net)
@@ -288,6 +289,8 @@ static enum err open_listeners(struct broker *b)
           BYTES("ERROR\nmessage:too many connections\ncontent-length:0\n\n\0") },
         { "amqp", &b->settings.amqp_address, amqp_session_open, { NULL, 0 } },
         { "mqtt", &b->settings.mqtt_address, mqtt_session_open, { NULL, 0 } },
+        { "ws", &b->settings.ws_address, ws_session_open,
+          BYTES("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n") },
         { "any", &b->settings.any_address, detect_session_open, { NULL, 0 } },
     };
     enum err e = OK;

@@ -8,6 +8,7 @@ static const struct flag {
     { "--data", "data", "DIR", "directory that holds everything on disk" },
     { "--stomp", "stomp.address", "ADDR:PORT|off", "where STOMP clients connect" },
     { "--amqp", "amqp.address", "ADDR:PORT|off", "where AMQP 0-9-1 clients connect" },
+    { "--ws", "ws.address", "ADDR:PORT|off", "where WebSocket clients connect" },
     { "--mqtt", "mqtt.address", "ADDR:PORT|off", "where MQTT clients connect" },
     { "--any", "any.address", "ADDR:PORT|off", "where clients of any protocol connect" },
 };

@@ -21,6 +21,10 @@
       "where AMQP 0-9-1 clients connect")                                                          \
     X(ADDRESS, mqtt_address, "mqtt.address", "127.0.0.1:1883", 0, 0, AT_START, NULL,               \
       "where MQTT clients connect")                                                                \
+    X(ADDRESS, ws_address, "ws.address", "127.0.0.1:15675", 0, 0, AT_START, NULL,                  \
+      "where WebSocket clients connect, to speak MQTT or STOMP")                                   \
+    X(TEXT, ws_origins, "ws.origins", "", 0, 255, ON_RELOAD, NULL,                                 \
+      "pages that may connect besides those of this host: https://a.example, ...; * for any")      \
     X(ADDRESS, any_address, "any.address", "off", 0, 0, AT_START, NULL,                            \
       "one address for all protocols, told apart by their first bytes")                            \
     X(ENUM, log_level, "log.level", "info", 0, 3, ON_RELOAD, "debug|info|warn|error",              \

@@ -8,6 +8,7 @@ static const struct {
     { "AMQP", PROTOCOL_AMQP },       { "\x10", PROTOCOL_MQTT },
     { "CONNECT\n", PROTOCOL_STOMP }, { "CONNECT\r\n", PROTOCOL_STOMP },
     { "STOMP\n", PROTOCOL_STOMP },   { "STOMP\r\n", PROTOCOL_STOMP },
+    { "GET ", PROTOCOL_HTTP },
 };
 
 static struct bytes without_ends_of_line(struct bytes in)

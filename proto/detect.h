@@ -2,7 +2,8 @@
 /* detect.h - which protocol speaks, by its first bytes.
  *
  * AMQP begins with its protocol header, MQTT with the type of CONNECT, STOMP with a
- * command (or the ends of line that may stand before one).  Pure. */
+ * command (or the ends of line that may stand before one), the request for a WebSocket
+ * with its method.  Pure. */
 #ifndef PROTO_DETECT_H
 #define PROTO_DETECT_H
 
@@ -13,7 +14,8 @@ enum protocol {
     PROTOCOL_NONE,    /* none of ours begins like this */
     PROTOCOL_AMQP,
     PROTOCOL_MQTT,
-    PROTOCOL_STOMP
+    PROTOCOL_STOMP,
+    PROTOCOL_HTTP
 };
 
 enum protocol protocol_detect(struct bytes in);

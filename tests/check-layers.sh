@@ -13,7 +13,7 @@ own_rules='
 ^storage/         ^(base|storage)/
 ^broker/core/     ^(base|broker/core)/|^proto/(topic|table|props)\.h$|^storage/(op|batch|record|engine|store)\.h$
 ^broker/session/  ^(base|proto|broker/core|broker/session)/|^storage/(op|batch|record)\.h$
-^broker/net/      ^(base|broker/net)/|^broker/session/session\.h$
+^broker/net/      ^(base|broker/net)/|^broker/session/session\.h$|^proto/websocket\.h$
 ^broker/[^/]+$    ^(base|proto|storage|config|broker)/
 ^config/          ^(base|config)/
 ^client/          ^(base|proto|client)/|^lodge\.h$
@@ -27,6 +27,7 @@ system_rules='
 ^threads\.h$      ^$
 ^cjson/           ^(config|client/cmd)/
 ^crypt\.h$        ^broker/(session/)?auth
+^sha1\.h$         ^broker/session/ws_session
 ^systemd/         ^broker/[^/]+$
 ^openssl/         ^broker/net/
 ^sys/socket\.h$   ^(broker/net/|broker/[^/]+$|client/|config/)

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "broker/net/conn_ws.h"
 
 enum { LINGERERS_MAX = 64, SPARE_LEAST_BYTES = 1024 };
 
@@ -73,6 +74,8 @@ static void replace_session(struct conn *c)
     struct session *old = c->session, *s = old->become(old->env, old->loopback);
 
     s->conn = c;
+    if (old->framing != SESSION_PLAIN)
+        conn_ws_begin(c, buf_view(&old->out), (enum session_framing)old->framing);
     session_untouch(old);
     old->ops->close(&old);
     c->session = s;
@@ -84,9 +87,11 @@ static size_t input(struct conn *c, uint8_t *p, size_t n)
     take_spare(c->net, &c->session->out);
     size_t used = c->session->ops->input(c->session, p, n);
 
-    if (c->session->become) {
+    while (c->session->become) {
+        bool all = c->session->framing != SESSION_PLAIN;
+
         replace_session(c);
-        used = c->session->ops->input(c->session, p, n);
+        used = all ? n : c->session->ops->input(c->session, p, n);
     }
     CHECK(used <= n);
     session_touch(c->session);
@@ -97,6 +102,7 @@ static void after_input(struct conn *c)
 {
     c->held = c->left.n > 0 && !may_read(c);
     conn_settle(c);
+    conn_ws_taken(c);
     if (c->left.n <= c->net->o.input_bytes)
         return;
     log_warn("conn.overlong", "id=%" PRIu64 " bytes=%zu", c->session->id, c->left.n);
@@ -165,7 +171,7 @@ static bool read_long(struct conn *c)
     size_t got = receive(c, c->left.p + c->left.n, room);
     if (got == 0)
         return false;
-    c->left.n += got;
+    c->left.n += c->ws ? conn_ws_take(c, c->left.p + c->left.n, got) : got;
     trim_left(c, input(c, c->left.p, c->left.n));
     after_input(c);
     return got == room;
@@ -181,8 +187,9 @@ static bool read_short(struct conn *c)
     size_t got = receive(c, block + before, room);
     if (got == 0)
         return false;
-    size_t used = input(c, block, before + got);
-    keep_left(c, block + used, before + got - used);
+    size_t n = before + (c->ws ? conn_ws_take(c, block + before, got) : got);
+    size_t used = input(c, block, n);
+    keep_left(c, block + used, n - used);
     after_input(c);
     return got == room;
 }
@@ -250,28 +257,47 @@ static void release_out(struct net *n, struct buf *out)
     *out = (struct buf){ 0 };
 }
 
-/* One send.  Returns the bytes written. */
-static size_t send_out(struct conn *c)
+static size_t send_plain(struct conn *c, const uint8_t *p, size_t n)
 {
-    struct buf *out = &c->session->out;
-    size_t n = out->n - c->sent;
+    ssize_t put = n ? send(conn_fd(c), p, n, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
 
-    if (n == 0)
-        return 0;
-    ssize_t put = send(conn_fd(c), out->p + c->sent, n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put < 0) {
         if (errno != EAGAIN && errno != EINTR)
             conn_doom(c);
         return 0;
     }
-    c->sent += (size_t)put;
     c->net->stats.bytes_out += (size_t)put;
+    return (size_t)put;
+}
+
+/* One send.  Returns the bytes written. */
+static size_t send_out(struct conn *c)
+{
+    struct buf *out = &c->session->out;
+    size_t put = c->ws ? conn_ws_send(c) : send_plain(c, out->p + c->sent, out->n - c->sent);
+
+    c->sent += put;
     /* Moving the rest only once half is gone keeps the copying linear. */
     if (c->sent >= out->n - c->sent) {
         buf_drop(out, c->sent);
         c->sent = 0;
     }
-    return (size_t)put;
+    return put;
+}
+
+static bool is_written(const struct conn *c)
+{
+    return c->ws ? conn_ws_written(c) : c->session->out.n == c->sent;
+}
+
+/* What is framed may take more than one: the answers to control frames go apart. */
+static size_t send_all(struct conn *c)
+{
+    size_t put = send_out(c);
+
+    for (size_t more = c->ws != NULL; more > 0 && !c->doomed && !is_written(c); put += more)
+        more = send_out(c);
+    return put;
 }
 
 static void tell_drained(struct conn *c)
@@ -288,9 +314,14 @@ static void tell_drained(struct conn *c)
 void conn_write(struct conn *c)
 {
     struct session *s = c->session;
-    size_t put = send_out(c);
-    bool all = s->out.n == c->sent;
+    size_t put = send_all(c);
+    bool all = is_written(c);
 
+    if (s->ending && all && c->ws && !c->doomed) {
+        conn_ws_close(c, c->net->stopping ? WS_GOING_AWAY : WS_NORMAL);
+        (void)send_all(c);
+        all = is_written(c);
+    }
     if (c->doomed)
         return;
     release_out(c->net, &s->out);
@@ -348,6 +379,8 @@ void conn_end(struct conn *c, uint64_t linger_ms)
 {
     if (c->doomed || !c->session)
         return;
+    if (c->ws)
+        conn_ws_close_now(c, WS_GOING_AWAY);
     close_session(c);
     await_writable(c, false);
     buf_fini(&c->left);
@@ -385,6 +418,7 @@ void conn_free(struct conn *c)
     await_writable(c, false);
     (void)close(conn_fd(c));
     buf_fini(&c->left);
+    conn_ws_free(c);
     heap_remove(&n->deadlines, &c->deadline);
     list_remove(&c->link);
     list_remove(&c->in_all);

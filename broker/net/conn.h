@@ -28,11 +28,14 @@ enum {
     NET_SPARE_BYTES = 64 * 1024 /* larger buffers are not kept */
 };
 
+struct conn_ws;
+
 struct conn {
     struct event read;
     struct event *write; /* only while the socket is full */
     struct net *net;
     struct session *session; /* NULL: lingering */
+    struct conn_ws *ws;      /* frames as WebSocket; NULL: it does not */
     struct buf left;         /* input that is not a whole frame, or was held back */
     size_t sent;             /* bytes of session->out that are written, not yet dropped */
     struct list in_all;      /* net.all */

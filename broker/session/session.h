@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/heap.h"
+#include "base/log.h"
 #include "broker/core/core.h"
 #include "proto/stomp.h"
 
@@ -50,6 +51,8 @@ struct session_env {
     struct stomp_limits stomp;
     struct amqp_limits amqp;
     struct mqtt_limits mqtt;
+    const char *ws_origins; /* pages that may open a WebSocket: a list; "*": any */
+    struct log_limit ws_faults;
     uint64_t message_bytes;            /* largest body */
     uint64_t next_session;             /* ids for logs and CONNECTED */
     struct session *touched;           /* sessions called this turn, by next_touched */
@@ -76,6 +79,9 @@ struct session_ops {
     void (*close)(struct session **s);
 };
 
+/* How the net layer carries what the session that comes next says and hears. */
+enum session_framing { SESSION_PLAIN, SESSION_FRAMED /* WebSocket */, SESSION_FRAMED_BINARY };
+
 struct session {
     const struct session_ops *ops;
     struct session_env *env;
@@ -89,9 +95,10 @@ struct session {
     bool ending;              /* write what is in `out`, then close (shutdown, linger) */
     bool unread;              /* net: not read from just now; the peer's silence means nothing */
     bool touched;             /* in env->touched: net writes its output at the turn's end */
+    uint8_t framing;          /* enum session_framing, with `become` */
     struct session *next_touched;
     /* Set by input: this session is to be replaced by one that `become` opens, which is
-     * fed the same bytes. */
+     * fed the same bytes; with `framing` only what comes after them. */
     struct session *(*become)(struct session_env *env, bool loopback);
     void *conn; /* the net layer's */
 };
@@ -125,6 +132,8 @@ struct session *mqtt_session_open(struct session_env *env, bool loopback);
 void mqtt_recovered(struct session_env *env);
 /* At the end, when no session is left. */
 void mqtt_fini(struct session_env *env);
+/* Becomes one of the others after the opening handshake of WebSocket. */
+struct session *ws_session_open(struct session_env *env, bool loopback);
 /* Becomes one of the others once the first bytes have told which. */
 struct session *detect_session_open(struct session_env *env, bool loopback);
 

@@ -143,7 +143,7 @@ class Lodge(Server):
     def command(self):
         sets = [f"--set={k}={v}" for k, v in self.options.get("settings", {}).items()]
         return [os.path.join(self.bin_dir, "lodged"), "--data", os.path.join(self.home, "data"),
-                "--stomp", self.address("stomp"), "--amqp", self.address("amqp"), "--mqtt", "off", *sets]
+                "--stomp", self.address("stomp"), "--amqp", self.address("amqp"), "--mqtt", "off", "--ws", "off", *sets]
 
     def environment(self):
         return self.options.get("environment", {})

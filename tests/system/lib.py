@@ -96,7 +96,7 @@ class Lodged:
                 json.dump(config, f)
             self.command += ["--config", path]
         self.command += ["--data", self.data, "--stomp", f"127.0.0.1:{self.port}",
-                         "--amqp", "off", "--mqtt", "off", *flags]
+                         "--amqp", "off", "--mqtt", "off", "--ws", "off", *flags]
 
     def start(self, wait=True):
         """Starts it, and waits until it listens.  Returns the seconds that took."""

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// @stomp/stompjs against a daemon: node stomp_stompjs.js PORT; a line of result per check.
-// The library speaks to a WebSocket: what it uses of one is put over a TCP socket here.
+// @stomp/stompjs against a daemon: node stomp_stompjs.js PORT|URL; a line of result per check.
+// The library speaks to a WebSocket: what it uses of one is put over a TCP socket here, if there
+// is only a port.
 'use strict';
 const assert = require('assert');
 const net = require('net');
 const { Client, Versions } = require('@stomp/stompjs');
 
+const url = process.argv[2].includes(':') ? process.argv[2] : null;
 const port = Number(process.argv[2]);
 const patience = 10000;
 
@@ -49,7 +51,7 @@ function within(what, start) {
 // A connected client whose messages queue up until asked for.
 async function connect(options) {
   const client = new Client({
-    webSocketFactory: () => new Wire(),
+    webSocketFactory: () => (url ? new (require('ws'))(url, Versions.default.protocolVersions()) : new Wire()),
     reconnectDelay: 0,
     heartbeatIncoming: 0,
     heartbeatOutgoing: 0,

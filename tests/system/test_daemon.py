@@ -42,7 +42,7 @@ def _():
 @case("two daemons never share a data directory")
 def _():
     with Lodged() as d:
-        again = lodged("--data", d.data, "--stomp", "off", "--amqp", "off", "--mqtt", "off")
+        again = lodged("--data", d.data, "--stomp", "off", "--amqp", "off", "--mqtt", "off", "--ws", "off")
         equal(again.returncode, 75)
         assert f"pid={d.process.pid}" in again.stderr, again.stderr
         with d.client() as c:
@@ -60,7 +60,7 @@ def _():
 
 @case("a data directory that cannot be made is named")
 def _():
-    got = lodged("--data", "/proc/nowhere/x", "--stomp", "off", "--amqp", "off", "--mqtt", "off")
+    got = lodged("--data", "/proc/nowhere/x", "--stomp", "off", "--amqp", "off", "--mqtt", "off", "--ws", "off")
     equal(got.returncode, 74)
     assert "/proc/nowhere/x" in got.stderr, got.stderr
 
@@ -72,7 +72,7 @@ def _():
         s.listen()
         address = "127.0.0.1:%d" % s.getsockname()[1]
         got = lodged("--data", os.path.join(scratch(), "d"), "--stomp", address, "--amqp", "off",
-                       "--mqtt", "off")
+                       "--mqtt", "off", "--ws", "off")
     assert got.returncode not in (0, 1), got.returncode
     assert address in got.stderr, got.stderr
 
@@ -438,7 +438,7 @@ def _():
             # A method frame on channel 0: connection.start.
             equal(s.recv(11)[:3], b"\1\0\0")
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as s:
-            s.send(b"GET / HTTP/1.1\r\n\r\n")
+            s.send(b"PUT / HTTP/1.1\r\n\r\n")
             equal(s.recv(100), b"")
         d.wait_log("detect.refused")
 

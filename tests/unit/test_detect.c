@@ -24,7 +24,8 @@ static const struct {
     { "\nAMQP", sizeof("\nAMQP") - 1, PROTOCOL_NONE },
     { "CONNECT example.org:80 HTTP/1.1\r\n", sizeof("CONNECT example.org:80 HTTP/1.1\r\n") - 1,
       PROTOCOL_NONE },
-    { "GET / HTTP/1.1\r\n", sizeof("GET / HTTP/1.1\r\n") - 1, PROTOCOL_NONE },
+    { "GET / HTTP/1.1\r\n", sizeof("GET / HTTP/1.1\r\n") - 1, PROTOCOL_HTTP },
+    { "PUT / HTTP/1.1\r\n", sizeof("PUT / HTTP/1.1\r\n") - 1, PROTOCOL_NONE },
     { "\x16\3\1", sizeof("\x16\3\1") - 1, PROTOCOL_NONE },
 };
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// npm's mqtt against a server: node mqttjs_client.js PORT; a line of result per check and version.
+// npm's mqtt against a server: node mqttjs_client.js PORT|URL; a line of result per check and version.
 'use strict';
 const assert = require('assert');
 const crypto = require('crypto');
 const mqtt = require('mqtt');
 
-const url = `mqtt://127.0.0.1:${process.argv[2]}`;
+const url = process.argv[2].includes(':') ? process.argv[2] : `mqtt://127.0.0.1:${process.argv[2]}`;
 const patience = 10000;
 const run = crypto.randomBytes(3).toString('hex');
 let names = 0;

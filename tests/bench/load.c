@@ -10,17 +10,19 @@
 #include "base/mem.h"
 
 static const struct speaker *const speakers[] = { &speaker_stomp, &speaker_amqp, &speaker_redis,
-                                                  &speaker_beanstalk };
+                                                  &speaker_beanstalk, &speaker_mqtt };
 static const char *const modes[] = { "pub", "sub", "pubsub", "latency", "idle", "sync" };
 
 static const char usage_text[] =
-    "usage: load --speak stomp|amqp|redis|beanstalk --mode pub|sub|pubsub|latency|idle [options]\n"
+    "usage: load --speak stomp|amqp|mqtt|redis|beanstalk --mode pub|sub|pubsub|latency|idle "
+    "[options]\n"
     "       load --mode sync --dir DIR [--seconds S]\n"
     "  --port N          on this machine (the protocol's own)\n"
     "  --pubs N          publishing connections (1)\n"
     "  --subs N          consuming connections (1)\n"
     "  --window N        unconfirmed messages of a publisher (1)\n"
     "  --prefetch N      unacknowledged messages of a consumer (1000)\n"
+    "  --fanout          mqtt: every consumer gets every message, at QoS 0\n"
     "  --ack-each        acknowledge every message, not batches of them\n"
     "  --queue NAME      (bench)\n"
     "  --queues K        NAME-0 ... NAME-(K-1): publishers go round them, consumers share them\n"
@@ -44,6 +46,7 @@ enum option_key {
     KEY_SUBS,
     KEY_WINDOW,
     KEY_PREFETCH,
+    KEY_FANOUT,
     KEY_ACK_EACH,
     KEY_QUEUE,
     KEY_QUEUES,
@@ -68,6 +71,7 @@ static const struct option long_options[] = {
     { "subs", required_argument, NULL, KEY_SUBS },
     { "window", required_argument, NULL, KEY_WINDOW },
     { "prefetch", required_argument, NULL, KEY_PREFETCH },
+    { "fanout", no_argument, NULL, KEY_FANOUT },
     { "ack-each", no_argument, NULL, KEY_ACK_EACH },
     { "queue", required_argument, NULL, KEY_QUEUE },
     { "queues", required_argument, NULL, KEY_QUEUES },
@@ -215,6 +219,9 @@ static void take_other(struct load_options *o, int key, const char *v)
     case KEY_DIR:
         o->dir = v;
         break;
+    case KEY_FANOUT:
+        o->fanout = true;
+        break;
     case KEY_ACK_EACH:
         o->ack_each = true;
         break;
@@ -224,6 +231,12 @@ static void take_other(struct load_options *o, int key, const char *v)
     default:
         usage();
     }
+}
+
+/* MQTT numbers what is unconfirmed with 16 bits, and a session has one consumer. */
+static bool fit_mqtt(const struct load_options *o)
+{
+    return o->window <= 16384 && (o->mode != MODE_SUB || o->subs == 1);
 }
 
 static void read_options(int argc, char **argv, struct load_options *o)
@@ -236,7 +249,8 @@ static void read_options(int argc, char **argv, struct load_options *o)
     if (optind != argc || (o->mode == MODE_SYNC ? !o->dir : !o->speaker) || o->window == 0 ||
         o->prefetch == 0 || o->queues == 0 || o->size < sizeof(struct stamp) ||
         (o->mode == MODE_LATENCY && !(o->rate > 0)) ||
-        (o->queue_args > 0 && o->speaker != &speaker_amqp))
+        (o->queue_args > 0 && o->speaker != &speaker_amqp) ||
+        (o->fanout && o->speaker != &speaker_mqtt) || (o->speaker == &speaker_mqtt && !fit_mqtt(o)))
         usage();
     if (o->mode == MODE_PUB)
         o->subs = 0;

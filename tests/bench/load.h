@@ -42,6 +42,7 @@ struct load_options {
     int server_pid;
     const char *queue_arg[QUEUE_ARGS_MAX]; /* "key=value" */
     unsigned queue_args;
+    bool fanout; /* each consumer gets every message */
     bool ack_each, json;
 };
 
@@ -86,7 +87,8 @@ struct speaker {
     void (*finish)(struct conn *c); /* consumers: load_finished once every ack is answered */
 };
 
-extern const struct speaker speaker_stomp, speaker_amqp, speaker_redis, speaker_beanstalk;
+extern const struct speaker speaker_stomp, speaker_amqp, speaker_redis, speaker_beanstalk,
+    speaker_mqtt;
 
 struct load {
     struct load_options o;

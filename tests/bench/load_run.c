@@ -64,6 +64,12 @@ void load_confirmed(struct conn *c, uint64_t seq)
         c->low_seq++;
 }
 
+/* Of each message, that consumers get. */
+static unsigned copies(const struct load *l)
+{
+    return l->o.fanout ? l->o.subs : 1;
+}
+
 void load_message(struct conn *c, struct bytes body)
 {
     struct load *l = c->load;
@@ -74,6 +80,8 @@ void load_message(struct conn *c, struct bytes body)
     l->last_message = l->now;
     if (body.n == l->o.size)
         memcpy(&s, body.p, sizeof s);
+    if (l->o.fanout && s.publisher < l->o.pubs)
+        s.publisher += c->index * l->o.pubs; /* each consumer's copies are counted apart */
     if (s.tag != l->tag || !seen_add(&l->seen, c->index, s.publisher, s.queue, s.seq))
         l->strange++;
     else if (l->o.pubs > 0 && s.due_ns >= l->warm_until)
@@ -179,7 +187,7 @@ static bool published_all(const struct load *l)
 
 static bool received_all(const struct load *l)
 {
-    uint64_t want = l->o.pubs > 0 ? l->confirmed : l->o.count;
+    uint64_t want = l->o.pubs > 0 ? l->confirmed * copies(l) : l->o.count;
     uint64_t since = l->last_message > l->run_from ? l->last_message : l->run_from;
 
     if (l->last_confirm > since)
@@ -288,8 +296,8 @@ static void report_received(const struct load *l)
 
     if (l->o.subs == 0)
         return;
-    for (unsigned i = 0; i < l->o.pubs; i++)
-        lost += seen_missing(&l->seen, i, l->pub[i].next_seq);
+    for (unsigned i = 0; i < l->o.pubs * copies(l); i++)
+        lost += seen_missing(&l->seen, i, l->pub[i % l->o.pubs].next_seq);
     if (l->o.pubs == 0 && l->o.count > l->seen.distinct)
         lost = l->o.count - l->seen.distinct;
     report_number("received", (double)l->received, 0);

@@ -128,22 +128,21 @@ class Server:
 
 
 class Lodge(Server):
-    """It listens for STOMP and for AMQP; `speak` says which of the ports is measured."""
+    """It listens for all its protocols; `speak` says which of the ports is measured."""
     name, speak = "Lodge", "stomp"
     promise = "on disk (fdatasync before the receipt)"
     bin_dir = "build"
 
     def __init__(self, home, **options):
         super().__init__(home, **options)
-        self.other_port = free_port()
-
-    def address(self, protocol):
-        return f"127.0.0.1:{self.port if protocol == self.speak else self.other_port}"
+        self.ports = {protocol: free_port() for protocol in ("stomp", "amqp", "mqtt")}
+        self.ports[self.speak] = self.port
 
     def command(self):
         sets = [f"--set={k}={v}" for k, v in self.options.get("settings", {}).items()]
         return [os.path.join(self.bin_dir, "lodged"), "--data", os.path.join(self.home, "data"),
-                "--stomp", self.address("stomp"), "--amqp", self.address("amqp"), "--mqtt", "off", "--ws", "off", *sets]
+                *[f"--{protocol}=127.0.0.1:{port}" for protocol, port in self.ports.items()],
+                "--ws", "off", *sets]
 
     def environment(self):
         return self.options.get("environment", {})
@@ -159,6 +158,11 @@ class Lodge(Server):
 class LodgeAMQP(Lodge):
     name, speak = "Lodge AMQP", "amqp"
     promise = "on disk (fdatasync before the ack)"
+
+
+class LodgeMQTT(Lodge):
+    name, speak = "Lodge MQTT", "mqtt"
+    promise = "on disk (fdatasync before the PUBACK)"
 
 
 class Redis(Server):
@@ -265,5 +269,29 @@ class Beanstalkd(Server):
         return shutil.which("beanstalkd")
 
 
+class Mosquitto(Server):
+    """Without persistence, which it would write from time to time and not before a PUBACK."""
+    name, speak = "mosquitto", "mqtt"
+    promise = "in memory, nothing on disk"
+    script = "/usr/sbin/mosquitto"
+
+    def command(self):
+        path = os.path.join(self.home, "mosquitto.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
+                    "max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n"
+                    "log_dest none\n")
+        return [self.script, "-c", path]
+
+    def version(self):
+        said = subprocess.run([self.script, "-h"], capture_output=True, text=True, check=False)
+        return said.stdout.split()[2]
+
+    @classmethod
+    def installed(cls):
+        return os.access(cls.script, os.X_OK)
+
+
 PEERS = {"redis": Redis, "rabbitmq": RabbitMQ, "beanstalkd": Beanstalkd}
 AMQP_PEERS = {"redis": Redis, "rabbitmq": RabbitMQQuorum}  # beside Lodge AMQP
+MQTT_PEERS = {"mosquitto": Mosquitto}  # beside Lodge MQTT

@@ -172,6 +172,14 @@ $(filter-out %.so,$(HELPERS)): $(BIN)/%: $O/tests/%.o $(TEST_LIB) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(call group,$(filter %.a,$^)) $(LIBS) -o $@
 
+# Clients of other people's libraries, built when a test of tests/system/interop asks for them.
+INTEROP := $(patsubst tests/system/interop/%.c,$(BIN)/system/%,$(wildcard tests/system/interop/*.c))
+$(BIN)/system/mqtt_paho_c: INTEROP_LIBS = -lpaho-mqtt3c
+$(BIN)/system/mqtt_paho_c_async: INTEROP_LIBS = -lpaho-mqtt3a
+$(INTEROP): $(BIN)/system/%: $O/tests/system/interop/%.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(INTEROP_LIBS) -o $@
+
 PROGRAMS := $(if $(SIM_SRC),$(BIN)/sim) $(if $(SPEC_SRC),$(BIN)/spec) $(if $(UNIT),$(BIN)/unit) \
 	$(HELPERS)
 programs: all $(PROGRAMS)  ## all, and every test program
@@ -209,7 +217,7 @@ bench: all $(HELPERS)  ## speed, beside the peers that are installed (BENCH="--q
 
 # --- manners -----------------------------------------------------------------------
 C_FILES  := $(foreach d,base proto storage broker client config tests,$(wildcard $(addprefix $d/, \
-	*.[ch] */*.[ch])))
+	*.[ch] */*.[ch] */*/*.[ch])))
 SCRIPTS   = $(shell grep -lIsE '^\#!.*(ba)?sh' quickstart check .ci/run $(wildcard tests/*.sh \
 	tests/*/*.sh tests/*/run* client/completion/*))
 

@@ -11,8 +11,8 @@ build=(gcc:gcc make:make pkg-config:pkg-config libc6-dev libevent-dev libsqlite3
 test=(check clang:clang clang-format:clang-format libclang-rt-14-dev shellcheck:shellcheck
     codespell:codespell git:git python3 python3-stomp python3-pika python3-kombu
     python3-celery python3-amqp amqp-tools:amqp-publish python3-paho-mqtt
-    mosquitto-clients:mosquitto_pub sqlite3:sqlite3 nodejs:node npm:npm chromium:chromium
-    man-db:man)
+    mosquitto-clients:mosquitto_pub libpaho-mqtt-dev sqlite3:sqlite3 nodejs:node npm:npm
+    chromium:chromium man-db:man)
 
 packages() {
     case $1 in

@@ -16,7 +16,7 @@ import time
 
 from mqtt_lib import (BROKER, HERE, PATIENCE, Skip, equal, fresh, need, only_lodge, scratch,
                       together, wait_for)
-from lib import case
+from lib import ROOT, case
 
 need("paho.mqtt.client", "python3-paho-mqtt")
 
@@ -27,6 +27,7 @@ from paho.mqtt.subscribeoptions import (  # noqa: E402  pylint: disable=wrong-im
     SubscribeOptions)
 
 BURST = 100_000
+PAHO_C_SECONDS = 240
 BURST_SECONDS = 120  # a busy machine with sanitizers is given this long
 TEXT = "grüße, 日本"
 
@@ -549,6 +550,46 @@ def _():
         equal(c.connack.present, 1)
         c.nothing()
 
+
+# ---- C -------------------------------------------------------------------------------------------
+
+
+def paho_c(name):
+    """The lines of that program, which is built here.  lib.run prints each as a case of its own."""
+    where = os.path.join("build", "system", name)
+    built = subprocess.run(["make", "-s", where], cwd=ROOT, capture_output=True, text=True, check=False,
+                           env={k: v for k, v in os.environ.items() if k != "MAKEFLAGS"})
+    if built.returncode:
+        if not os.path.exists("/usr/include/MQTTClient.h"):
+            raise Skip("libpaho-mqtt-dev is not installed")
+        raise AssertionError(built.stderr[-800:])
+    got = subprocess.run([os.path.join(ROOT, where), str(BROKER.mqtt_port)], capture_output=True,
+                         text=True, timeout=PAHO_C_SECONDS, check=False)
+    lines = got.stdout.splitlines()
+    assert got.returncode in (0, 1) and lines, f"{name} ended with {got.returncode}: {got.stderr[-800:]}"
+    return lines
+
+
+def each_paho_c(name):
+    """Registers the program's sentences, which are in its source, as cases; it runs once."""
+    with open(os.path.join(HERE, name + ".c"), encoding="utf-8") as f:
+        rows = re.findall(r'^    { "([^"]+)",\s+\w+,\s+(true|false) }', f.read(), re.M)
+    api = "asynchronous" if name.endswith("async") else "blocking"
+    lines = functools.cache(lambda: paho_c(name))
+
+    def check(sentence):
+        said = [line for line in lines() if sentence in line]
+        assert len(said) == 1 and said[0].startswith("ok "), said or f"it said nothing: {lines()}"
+
+    for version in NEW:
+        for sentence, only_5 in rows:
+            if version == "5.0" or only_5 == "false":
+                whole = f"paho C, {api}, MQTT {version}: {sentence}"
+                case(whole)(functools.partial(check, whole))
+
+
+each_paho_c("mqtt_paho_c")
+each_paho_c("mqtt_paho_c_async")
 
 # ---- JavaScript ----------------------------------------------------------------------------------
 

@@ -169,10 +169,14 @@ void broker_use_settings(struct broker *b)
                                         .channels = (uint16_t)s->amqp_channels,
                                         .heartbeat_s = (uint16_t)(s->amqp_heartbeat / 1000),
                                         .consumer_timeout_ms = s->amqp_consumer_timeout };
-    b->env.mqtt = (struct mqtt_limits){ .receive_maximum = (uint16_t)s->mqtt_receive_maximum,
-                                        .inflight = (uint16_t)s->mqtt_inflight,
-                                        .topic_aliases = (uint16_t)s->mqtt_topic_aliases,
-                                        .share_expiry_ms = s->mqtt_share_expiry };
+    b->env.mqtt = (struct mqtt_limits){
+        .receive_maximum = (uint16_t)s->mqtt_receive_maximum,
+        .inflight = (uint16_t)s->mqtt_inflight,
+        .topic_aliases = (uint16_t)s->mqtt_topic_aliases,
+        .keep_alive_max_s = (uint16_t)((s->mqtt_keep_alive_max + 999) / 1000),
+        .no_retain = s->max_retained == 0,
+        .share_expiry_ms = s->mqtt_share_expiry
+    };
     b->env.ws_origins = s->ws_origins.s;
     b->env.message_bytes = s->max_message;
     b->pace.spacing_ns = s->storage_commit_spacing * 1000000;

@@ -86,6 +86,8 @@
       "topic aliases each way")                                                                    \
     X(MS, mqtt_share_expiry, "mqtt.share_expiry", "24h", 1000, 2592000000, ON_RELOAD, NULL,        \
       "a shared subscription outlives its last connected member by so long")                       \
+    X(MS, mqtt_keep_alive_max, "mqtt.keep_alive_max", "0", 0, 65535000, ON_RELOAD, NULL,           \
+      "longest keep alive of a client of 5.0, in whole seconds, which none may turn off; 0: any")  \
     X(MS, storage_commit_spacing, "storage.commit_spacing", "1ms", 0, 1000, ON_RELOAD, NULL,       \
       "least time between commits while more messages keep coming in; 0: none")                    \
     X(BYTES, storage_checkpoint, "storage.checkpoint", "32m", 1 << 20, 1ULL << 30, AT_START, NULL, \

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "proto/table.h"
 
+#include <inttypes.h>
+
 #include "base/check.h"
 
 /* Types whose value has a u32 length before it. */
@@ -235,6 +237,28 @@ static bool number_of(const struct table_value *v, struct number *out)
         *out = (struct number){ .is_int = true };
         return table_int(v, &out->i);
     }
+}
+
+bool table_text(const struct table_value *v, struct buf *room, struct bytes *out)
+{
+    struct number number;
+    bool flag;
+
+    if (table_str(v, out))
+        return true;
+    room->n = 0;
+    if (table_bool(v, &flag))
+        buf_str(room, flag ? "true" : "false");
+    else if (v->type == 'T')
+        buf_decimal(room, big_endian(v->raw));
+    else if (v->type == 'D' || !number_of(v, &number))
+        return false;
+    else if (number.is_int)
+        buf_fmt(room, "%" PRId64, number.i);
+    else
+        buf_fmt(room, "%.17g", number.d);
+    *out = buf_view(room);
+    return true;
 }
 
 /* Of two values that hold no others. */

@@ -41,6 +41,9 @@ bool table_int(const struct table_value *v, int64_t *out);
 bool table_bool(const struct table_value *v, bool *out);
 /* 'S' or 'x'; false for anything else. */
 bool table_str(const struct table_value *v, struct bytes *out);
+/* The value as protocols of text say it, in `room` or of the table; false: it has no text
+ * (tables, arrays, nothing).  What was S or x may be any bytes. */
+bool table_text(const struct table_value *v, struct buf *room, struct bytes *out);
 
 /* Equal by meaning: numbers by value whatever their width, strings by bytes,
  * tables and arrays field by field in their order. */

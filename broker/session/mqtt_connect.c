@@ -113,6 +113,15 @@ static void resume(struct mqtt_session *s)
 
 /* ---- what CONNECT says ---- */
 
+/* Only clients of 5.0 can be told another than their own [MQTT-3.2.2-21]. */
+static uint16_t keep_alive_s(const struct mqtt_session *s, const struct mqtt_connect *c)
+{
+    uint16_t most = s->s.env->mqtt.keep_alive_max_s;
+    bool over = c->keep_alive_s == 0 || c->keep_alive_s > most;
+
+    return s->level >= MQTT_5 && most > 0 && over ? most : c->keep_alive_s;
+}
+
 static void take_properties(struct mqtt_session *s, const struct mqtt_connect *c)
 {
     const struct mqtt_limits *l = &s->s.env->mqtt;
@@ -124,11 +133,10 @@ static void take_properties(struct mqtt_session *s, const struct mqtt_connect *c
         s->session_expiry_s = p->session_expiry;
     if (p->has & MQTT_HAS(receive_maximum) && p->receive_maximum < s->receive_max)
         s->receive_max = p->receive_maximum;
-    s->packet_max = p->maximum_packet_size;
     s->alias_out_max = p->topic_alias_maximum < l->topic_aliases ? p->topic_alias_maximum
                                                                  : l->topic_aliases;
     s->no_problem_info = p->has & MQTT_HAS(request_problem_info) && !p->request_problem_info;
-    s->keep_alive_ms = c->keep_alive_s * 1000u;
+    s->keep_alive_ms = keep_alive_s(s, c) * 1000u;
 }
 
 /* Names of our own begin with something that no client would think of [MQTT-3.1.3-6]. */
@@ -140,13 +148,15 @@ static struct bytes name_client(struct mqtt_session *s, struct bytes given, char
     return bytes_str(made);
 }
 
-static void put_connack(struct mqtt_session *s, const struct mqtt_connect *c, bool present)
+/* False: it is more than the client takes, so it is refused. */
+static bool put_connack(struct mqtt_session *s, const struct mqtt_connect *c, bool present,
+                        struct buf *out)
 {
     const struct mqtt_limits *l = &s->s.env->mqtt;
     struct mqtt_connack a = { .session_present = present };
     struct mqtt_props *p = &a.props;
-    size_t from;
-    struct buf *out = mqtt_due_begin(s, &from);
+    uint16_t keep_alive = keep_alive_s(s, c);
+    size_t from = out->n;
 
     if (c->client_id.n == 0) {
         p->has |= MQTT_HAS(assigned_client_id);
@@ -159,20 +169,32 @@ static void put_connack(struct mqtt_session *s, const struct mqtt_connect *c, bo
     p->maximum_packet_size = s->s.env->message_bytes + MQTT_LOGIN_PACKET_BYTES < MQTT_REMAINING_MAX
                                  ? (uint32_t)s->s.env->message_bytes + MQTT_LOGIN_PACKET_BYTES
                                  : MQTT_REMAINING_MAX;
+    if (keep_alive != c->keep_alive_s) {
+        p->has |= MQTT_HAS(server_keep_alive);
+        p->server_keep_alive = keep_alive;
+    }
+    if (l->no_retain)
+        p->has |= MQTT_HAS(retain_available); /* 0 */
     (void)mqtt_put_connack(out, s->level, &a);
-    s->s.paused = true;
-    mqtt_due_packet(s, MQTT_CONNACK, from);
+    if (mqtt_packet_fits(s, out, from))
+        return true;
+    mqtt_fail(s, MQTT_PACKET_TOO_LARGE, "CONNACK is larger than the client's maximum packet size");
+    return false;
 }
 
 static void open_session(struct mqtt_session *s, const struct mqtt_connect *c)
 {
     struct session_env *env = s->s.env;
     char made[64];
+    size_t from;
 
     mqtt_key_set(&s->key, s->vhost_id, name_client(s, c->client_id, made));
     mqtt_queue_name(&s->queue, mqtt_client_id(s));
     buf_fit(&s->key);
     buf_fit(&s->queue);
+    s->shared->note.n = 0;
+    if (!put_connack(s, c, false, &s->shared->note)) /* before anything is changed */
+        return;
     take_over(s);
     s->client = core_client_open(env->core, s->vhost_id, &s->s.port);
     take_properties(s, c);
@@ -193,7 +215,10 @@ static void open_session(struct mqtt_session *s, const struct mqtt_connect *c)
     if (c->has_will)
         s->will = mqtt_will_new(s, &c->will);
     mqtt_note_store(s);
-    put_connack(s, c, present);
+    struct buf *out = mqtt_due_begin(s, &from);
+    (void)put_connack(s, c, present, out);
+    s->s.paused = true;
+    mqtt_due_packet(s, MQTT_CONNACK, from);
     session_wake_at(&s->s, s->keep_alive_ms
                                ? env->now_mono_ms + s->keep_alive_ms + s->keep_alive_ms / 2
                                : UINT64_MAX);
@@ -233,6 +258,10 @@ static const char *refusal(const struct mqtt_session *s, const struct mqtt_conne
         *reason = MQTT_TOPIC_NAME_INVALID;
         return "the will's topic is longer than 255 bytes";
     }
+    if (c->has_will && c->will.retain && s->level >= MQTT_5 && s->s.env->mqtt.no_retain) {
+        *reason = MQTT_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-13] */
+        return "a will with RETAIN where no messages are retained";
+    }
     if (!c->has_user_name && !s->s.loopback) {
         *reason = MQTT_NOT_AUTHORIZED;
         return "without a user name only over loopback";
@@ -256,6 +285,7 @@ void mqtt_on_connect(struct mqtt_session *s, struct bytes packet)
     if (!decode(s, packet, &c))
         return;
     s->level = c.level;
+    s->packet_max = c.props.maximum_packet_size;
     const char *why = refusal(s, &c, &reason);
     if (why) {
         mqtt_fail(s, reason, "%s", why);

@@ -12,12 +12,18 @@ enum { IDS = 65535 };
 struct chosen {
     uint8_t qos;
     bool retain;
-    size_t ids; /* in shared->ids */
+    size_t ids;                                  /* in shared->ids */
+    const struct mqtt_subscription_state *queue; /* $queue/NAME; NULL: not from there */
 };
+
+static void settle_so(struct mqtt_session *s, uint64_t tag, enum settle how)
+{
+    CHECK(core_settle(mqtt_core(s), s->client, 0, tag, false, how, s->s.env->now_ms) == OK);
+}
 
 static void settle(struct mqtt_session *s, uint64_t tag)
 {
-    CHECK(core_settle(mqtt_core(s), s->client, 0, tag, false, SETTLE_ACK, s->s.env->now_ms) == OK);
+    settle_so(s, tag, SETTLE_ACK);
 }
 
 /* ---- which subscriptions ---- */
@@ -81,6 +87,7 @@ static bool choose(struct mqtt_session *s, const struct effect *e, const struct 
             return false;
         c->qos = u->qos;
         c->retain = u->retain_as_published && meta->retain;
+        c->queue = u->source == MQTT_FROM_QUEUE ? u : NULL;
         add_id(s, c, u->id);
         return true;
     }
@@ -207,16 +214,26 @@ static void release_again(struct mqtt_session *s, const struct effect *e)
     mqtt_due_ack(s, MQTT_PUBREL, f->packet_id, MQTT_SUCCESS, false);
 }
 
-/* A large PUBLISH that the client would not take counts as done [MQTT-3.1.2-25]. */
-static void pass_over(struct mqtt_session *s, const struct effect *e, struct bytes topic,
-                      const char *why)
+/* A large PUBLISH that the client would not take counts as done [MQTT-3.1.2-25]; in a queue of
+ * somebody else's it may have a dead letter exchange to go to. */
+static void pass_over(struct mqtt_session *s, const struct effect *e, const struct chosen *c,
+                      struct bytes topic, const char *why)
 {
     unsigned dropped;
 
     if (why && log_allowed(&s->shared->faults, 20, &dropped))
         log_warn("mqtt.passed_over", "id=%" PRIu64 " client=%s topic=%s why=\"%s\" unlogged=%u",
                  s->s.id, log_text(mqtt_client_id(s)).s, log_text(topic).s, why, dropped);
-    settle(s, e->tag);
+    settle_so(s, e->tag, c->queue ? SETTLE_REJECT : SETTLE_ACK);
+}
+
+/* Work that was queued without a word about its persistence is acknowledged all the same, if
+ * the subscription asks for that. */
+static uint8_t qos_of(const struct mqtt_meta *meta, const struct chosen *c)
+{
+    uint8_t qos = c->queue && meta->qos == 0 ? 1 : meta->qos;
+
+    return qos < c->qos ? qos : c->qos;
 }
 
 void mqtt_deliver(struct mqtt_session *s, const struct effect *e)
@@ -237,15 +254,21 @@ void mqtt_deliver(struct mqtt_session *s, const struct effect *e)
     p.topic = buf_view(&sh->key);
     mqtt_meta_of(m.props, &meta);
     if (!choose(s, e, &m, p.topic, &meta, &c)) {
-        pass_over(s, e, p.topic, NULL);
-    } else if (e->handle && meta.qos == 2 && c.qos == 2 &&
-               mqtt_share_take(s, e, &m, sub_by_handle(s, e->handle), c.retain)) {
+        pass_over(s, e, &c, p.topic, NULL);
         mqtt_room(s);
         return;
-    } else if (!mqtt_topic_valid(p.topic)) {
-        pass_over(s, e, p.topic, "the routing key is no topic name");
+    }
+    if (e->handle && meta.qos == 2 && c.qos == 2 &&
+        mqtt_share_take(s, e, &m, sub_by_handle(s, e->handle), c.retain)) {
+        mqtt_room(s);
+        return;
+    }
+    if (c.queue && !mqtt_topic_valid(p.topic)) /* as of a fanout exchange: no key at all */
+        p.topic = bytes_of(c.queue->filter, c.queue->filter_n);
+    if (!mqtt_topic_valid(p.topic)) {
+        pass_over(s, e, &c, p.topic, "the routing key is no topic name");
     } else {
-        p.qos = meta.qos < c.qos ? meta.qos : c.qos;
+        p.qos = qos_of(&meta, &c);
         p.retain = c.retain;
         if (s->level >= MQTT_5)
             fill_5(s, e, &m, &c, &p);
@@ -253,7 +276,7 @@ void mqtt_deliver(struct mqtt_session *s, const struct effect *e)
             use_alias(s, &p);
             put_publish(s, e, &m, &p);
         } else {
-            pass_over(s, e, p.topic, "larger than the client's maximum packet size");
+            pass_over(s, e, &c, p.topic, "larger than the client's maximum packet size");
         }
     }
     mqtt_room(s);

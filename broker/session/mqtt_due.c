@@ -134,6 +134,11 @@ static void put_packet(struct mqtt_session *s, const struct mqtt_due *d)
 {
     struct mqtt_dues *q = s->dues;
 
+    if (s->packet_max && d->bytes > s->packet_max) { /* SUBACK of many filters */
+        mqtt_fail(s, MQTT_PACKET_TOO_LARGE, "%s is larger than the client's maximum packet size",
+                  mqtt_type_name(d->type));
+        return;
+    }
     buf_put(mqtt_out(s), q->packets.p + q->packets_at, d->bytes);
     q->packets_at += d->bytes;
     if (q->packets_at == q->packets.n) {

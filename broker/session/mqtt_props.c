@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT
 /* Properties of MQTT in the neutral form and back; docs/protocols/mqtt.md has the table.
  *
- * QoS 0 is no properties at all, QoS 1 delivery_mode 2: what is more has a header. */
-#include <inttypes.h>
-#include <stdio.h>
-
+ * QoS 0 is no properties at all, QoS 1 delivery_mode 2: what is more has a header.  The names of
+ * headers that other protocols have a use for are RabbitMQ's.  On the way out a header is what
+ * any publisher put there: nothing leaves that a client of MQTT could not have sent. */
 #include "base/mem.h"
 #include "broker/session/mqtt_session.h"
+#include "broker/session/stomp_destination.h"
 #include "proto/table.h"
 
-enum { SHORT_MAX_BYTES = 255 };
+enum { SHORT_MAX_BYTES = 255, DATA_MAX_BYTES = 65535, SUBSCRIPTION_ID_MAX = 268435455 };
 
+#define OWN_PREFIX BYTES("x-mqtt-")
 #define H_QOS BYTES("x-mqtt-publish-qos")
 #define H_RETAIN BYTES("x-mqtt-retain")
 #define H_RETAINED BYTES("x-mqtt-retained")
 #define H_SHARED BYTES("x-mqtt-shared")
 #define H_FROM BYTES("x-mqtt-client")
 #define H_FORMAT BYTES("x-mqtt-payload-format")
-#define H_RESPONSE BYTES("x-mqtt-response-topic")
-#define H_CORRELATION BYTES("x-mqtt-correlation-data")
+#define H_RESPONSE BYTES("x-opt-reply-to-topic") /* a routing key */
+#define H_CORRELATION BYTES("x-correlation-id")
 #define H_USER BYTES("x-mqtt-user-properties")
 #define H_CONTENT_TYPE BYTES("x-mqtt-content-type")
 
@@ -27,15 +28,21 @@ static void put_binary(struct buf *out, struct bytes name, struct bytes value)
     table_put_value(out, name, &(struct table_value){ .type = 'x', .raw = value });
 }
 
+static bool is_own(struct bytes name)
+{
+    return bytes_starts(name, OWN_PREFIX) || bytes_eq(name, H_RESPONSE) ||
+           bytes_eq(name, H_CORRELATION);
+}
+
 /* ---- in ---- */
 
-/* False: a name is none of a field table. */
+/* False: a name is none of a field table, or would be taken for one of ours. */
 static bool fit_table(struct bytes raw)
 {
     struct bytes name, value;
 
     for (size_t at = 0; mqtt_user_property_next(raw, &at, &name, &value);)
-        if (name.n == 0 || name.n > SHORT_MAX_BYTES)
+        if (name.n == 0 || name.n > SHORT_MAX_BYTES || is_own(name))
             return false;
     return true;
 }
@@ -57,8 +64,16 @@ static void put_user_properties(struct mqtt_shared *sh, struct bytes raw)
         put_binary(t, H_USER, buf_view(whole));
 }
 
-static void take_texts(struct buf *t, const struct mqtt_props *in, struct props *v)
+/* Many clients of AMQP take every short string for UTF-8, and fail where it is none. */
+static bool fit_short_text(struct bytes b)
 {
+    return b.n <= SHORT_MAX_BYTES && mqtt_text_valid(b);
+}
+
+static void take_texts(struct mqtt_shared *sh, const struct mqtt_props *in, struct props *v)
+{
+    struct buf *t = &sh->table;
+
     if (in->has & MQTT_HAS(content_type)) {
         if (in->content_type.n > SHORT_MAX_BYTES) {
             table_put_str(t, H_CONTENT_TYPE, in->content_type);
@@ -68,15 +83,17 @@ static void take_texts(struct buf *t, const struct mqtt_props *in, struct props 
         }
     }
     if (in->has & MQTT_HAS(correlation_data)) {
-        if (in->correlation_data.n > SHORT_MAX_BYTES) {
+        if (!fit_short_text(in->correlation_data)) {
             put_binary(t, H_CORRELATION, in->correlation_data);
         } else {
             v->flags |= PROPS_correlation_id;
             v->correlation_id = in->correlation_data;
         }
     }
-    if (in->has & MQTT_HAS(response_topic))
-        table_put_str(t, H_RESPONSE, in->response_topic);
+    if (in->has & MQTT_HAS(response_topic)) {
+        mqtt_topic_to_key(&sh->text, in->response_topic);
+        table_put_str(t, H_RESPONSE, buf_view(&sh->text));
+    }
     if (in->has & MQTT_HAS(payload_format))
         table_put_bool(t, H_FORMAT, in->payload_format);
 }
@@ -84,6 +101,7 @@ static void take_texts(struct buf *t, const struct mqtt_props *in, struct props 
 void mqtt_props_in(struct mqtt_shared *sh, const struct mqtt_props *in, uint8_t qos, bool retain,
                    struct bytes from, struct buf *out)
 {
+    uint8_t expiration[20];
     struct buf *t = &sh->table;
     struct props v = { 0 };
 
@@ -99,7 +117,12 @@ void mqtt_props_in(struct mqtt_shared *sh, const struct mqtt_props *in, uint8_t 
     if (from.n > 0)
         put_binary(t, H_FROM, from);
     if (in->has) {
-        take_texts(t, in, &v);
+        take_texts(sh, in, &v);
+        if (in->has & MQTT_HAS(message_expiry)) {
+            v.flags |= PROPS_expiration;
+            v.expiration = bytes_of(expiration,
+                                    bytes_put_u64(expiration, in->message_expiry * UINT64_C(1000)));
+        }
         if (in->has & MQTT_HAS(user_property))
             put_user_properties(sh, in->raw);
     }
@@ -152,11 +175,11 @@ static void meta_header(struct bytes name, const struct table_value *v, struct m
         (void)table_bool(v, &out->retain);
     } else if (bytes_eq(name, H_RETAINED)) {
         out->retained = table_int(v, &n);
-        out->sub_id = (uint32_t)n;
+        out->sub_id = n > 0 && n <= SUBSCRIPTION_ID_MAX ? (uint32_t)n : 0;
     } else if (bytes_eq(name, H_SHARED)) {
-        out->shared = table_int(v, &n);
-        out->shared_retain = n & 1;
-        out->sub_id = (uint32_t)(n >> 1);
+        out->shared = table_int(v, &n) && n >= 0 && n >> 1 <= SUBSCRIPTION_ID_MAX;
+        out->shared_retain = out->shared && n & 1;
+        out->sub_id = out->shared ? (uint32_t)(n >> 1) : 0;
     } else if (bytes_eq(name, H_FROM)) {
         (void)table_str(v, &out->from);
     }
@@ -173,62 +196,94 @@ void mqtt_meta_of(struct bytes props, struct mqtt_meta *out)
         return;
     out->qos = p.delivery_mode == 2;
     for (struct table_iter it = table_iter(p.headers); table_next(&it, &name, &v);)
-        if (bytes_starts(name, BYTES("x-mqtt-")))
+        if (bytes_starts(name, OWN_PREFIX))
             meta_header(name, &v, out);
 }
 
-static void put_text_value(struct buf *out, struct bytes name, const struct table_value *v)
+static void take_response(struct bytes topic, struct mqtt_props *out)
+{
+    if (!mqtt_topic_valid(topic))
+        return;
+    out->has |= MQTT_HAS(response_topic);
+    out->response_topic = topic;
+}
+
+/* A destination of STOMP that clients of MQTT can publish to, too. */
+static void take_reply_to(struct mqtt_shared *sh, struct bytes reply_to, struct mqtt_props *out)
+{
+    struct stomp_destination d;
+
+    if (reply_to.n == 0 || reply_to.p[0] != '/' ||
+        stomp_destination_parse(reply_to, &sh->props, &d) != NULL ||
+        (d.kind != STOMP_TO_TOPIC && d.kind != STOMP_TO_EXCHANGE) ||
+        !bytes_eq(d.exchange, MQTT_EXCHANGE))
+        return;
+    mqtt_topic_to_key(&sh->table, d.key);
+    take_response(buf_view(&sh->table), out);
+}
+
+/* One that is there already stays: views of sh->table would change under it. */
+static void take_own(struct mqtt_shared *sh, struct bytes name, const struct table_value *v,
+                     struct mqtt_props *out)
 {
     struct bytes text;
-    char digits[32];
-    int64_t n;
     bool on;
 
-    if (table_str(v, &text)) {
-        if (mqtt_text_valid(text))
-            mqtt_put_user_property(out, name, text);
-    } else if (table_int(v, &n)) {
-        (void)snprintf(digits, sizeof digits, "%" PRId64, n);
-        mqtt_put_user_property(out, name, bytes_str(digits));
-    } else if (table_bool(v, &on)) {
-        mqtt_put_user_property(out, name, on ? BYTES("true") : BYTES("false"));
+    if (bytes_eq(name, H_FORMAT) && table_bool(v, &on)) {
+        out->has |= MQTT_HAS(payload_format);
+        out->payload_format = on;
+    }
+    if (!table_str(v, &text))
+        return;
+    if (bytes_eq(name, H_RESPONSE) && !(out->has & MQTT_HAS(response_topic))) {
+        mqtt_topic_to_key(&sh->table, text);
+        take_response(buf_view(&sh->table), out);
+    } else if (bytes_eq(name, H_CORRELATION) && text.n <= DATA_MAX_BYTES &&
+               !(out->has & MQTT_HAS(correlation_data))) {
+        out->has |= MQTT_HAS(correlation_data);
+        out->correlation_data = text;
+    } else if (bytes_eq(name, H_CONTENT_TYPE) && mqtt_text_valid(text)) {
+        out->has |= MQTT_HAS(content_type);
+        out->content_type = text;
     }
 }
 
-/* False: it is no property of its own. */
-static bool own_header(struct bytes name, const struct table_value *v, struct mqtt_props *out)
+static void put_user(struct buf *user, struct bytes name, struct bytes value)
 {
-    bool on = false;
+    if (mqtt_text_valid(name) && mqtt_text_valid(value))
+        mqtt_put_user_property(user, name, value);
+}
 
-    if (bytes_eq(name, H_RESPONSE)) {
-        if (table_str(v, &out->response_topic))
-            out->has |= MQTT_HAS(response_topic);
-    } else if (bytes_eq(name, H_CORRELATION)) {
-        if (table_str(v, &out->correlation_data))
-            out->has |= MQTT_HAS(correlation_data);
-    } else if (bytes_eq(name, H_CONTENT_TYPE)) {
-        if (table_str(v, &out->content_type))
-            out->has |= MQTT_HAS(content_type);
-    } else if (bytes_eq(name, H_FORMAT)) {
-        out->has |= MQTT_HAS(payload_format);
-        out->payload_format = table_bool(v, &on) && on;
-    } else {
-        return bytes_starts(name, BYTES("x-mqtt-"));
+static void take_users(struct mqtt_shared *sh, struct bytes headers, struct mqtt_props *out)
+{
+    struct buf *user = &sh->text;
+    struct bytes name, text;
+    struct table_value v;
+
+    user->n = 0;
+    for (struct table_iter it = table_iter(headers); table_next(&it, &name, &v);) {
+        if (bytes_eq(name, H_USER)) {
+            for (size_t at = 0; mqtt_user_property_next(v.raw, &at, &name, &text);)
+                put_user(user, name, text);
+        } else if (is_own(name)) {
+            take_own(sh, name, &v, out);
+        } else if (table_text(&v, &sh->note, &text)) {
+            put_user(user, name, text);
+        }
     }
-    return true;
+    if (user->n > 0) {
+        out->has |= MQTT_HAS(user_property);
+        out->raw = buf_view(user);
+    }
 }
 
 void mqtt_props_out(struct mqtt_shared *sh, struct bytes props, struct mqtt_props *out)
 {
-    struct buf *user = &sh->text;
-    struct table_value v;
-    struct bytes name;
     struct props p;
 
     *out = (struct mqtt_props){ 0 };
     if (props.n == 0 || !props_decode(props, &p))
         return;
-    user->n = 0;
     if (p.flags & PROPS_content_type && mqtt_text_valid(p.content_type)) {
         out->has |= MQTT_HAS(content_type);
         out->content_type = p.content_type;
@@ -237,14 +292,8 @@ void mqtt_props_out(struct mqtt_shared *sh, struct bytes props, struct mqtt_prop
         out->has |= MQTT_HAS(correlation_data);
         out->correlation_data = p.correlation_id;
     }
-    for (struct table_iter it = table_iter(p.headers); table_next(&it, &name, &v);) {
-        if (bytes_eq(name, H_USER))
-            buf_bytes(user, v.raw);
-        else if (!own_header(name, &v, out) && mqtt_text_valid(name))
-            put_text_value(user, name, &v);
-    }
-    if (user->n > 0) {
-        out->has |= MQTT_HAS(user_property);
-        out->raw = buf_view(user);
-    }
+    if (p.flags & PROPS_reply_to)
+        take_reply_to(sh, p.reply_to, out);
+    if (p.flags & PROPS_headers)
+        take_users(sh, p.headers, out);
 }

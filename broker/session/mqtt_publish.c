@@ -20,7 +20,10 @@ uint8_t mqtt_publish_neutral(struct core *c, client_id client, struct publish *p
 {
     const char *why = NULL;
     uint8_t kept = MQTT_SUCCESS;
+    struct props props;
 
+    if (p->m.props.n > 0 && props_decode(p->m.props, &props))
+        p->headers = props.headers; /* amq.topic may lead to a headers exchange */
     if (retain && p->m.blob_id && p->m.body_size > 0)
         kept = MQTT_QUOTA_EXCEEDED; /* what is kept for everybody to come is in memory */
     else if (retain)
@@ -134,6 +137,15 @@ static bool within_receive_maximum(struct mqtt_session *s, const struct mqtt_pub
     return false;
 }
 
+/* CONNACK has said that it is of no use [3.2.2.3.5]. */
+static bool may_retain(struct mqtt_session *s, const struct mqtt_publish *p)
+{
+    if (!p->retain || s->level < MQTT_5 || !s->s.env->mqtt.no_retain)
+        return true;
+    mqtt_fail(s, MQTT_RETAIN_NOT_SUPPORTED, "RETAIN where no messages are retained");
+    return false;
+}
+
 static void answer(struct mqtt_session *s, const struct mqtt_publish *p, uint8_t reason)
 {
     bool refused = reason >= 0x80;
@@ -169,7 +181,8 @@ void mqtt_on_publish(struct mqtt_session *s, const struct mqtt_publish *p)
         mqtt_fail(s, MQTT_PROTOCOL_ERROR, "a Subscription Identifier in a PUBLISH to the server");
         return;
     }
-    if (!topic_of(s, p, &topic) || is_known(s, p) || !within_receive_maximum(s, p))
+    if (!may_retain(s, p) || !topic_of(s, p, &topic) || is_known(s, p) ||
+        !within_receive_maximum(s, p))
         return;
     answer(s, p, publish(s, p, topic, 0));
 }
@@ -218,7 +231,7 @@ size_t mqtt_publish_long(struct mqtt_session *s, const struct mqtt_head *head, s
         mqtt_fail(s, reason, "%s", why);
         return in.n;
     }
-    if (!is_size_allowed(s, p.payload_bytes))
+    if (!is_size_allowed(s, p.payload_bytes) || !may_retain(s, &p))
         return in.n;
     struct mqtt_incoming *m = s->incoming = mem_new(struct mqtt_incoming);
     m->size = m->left = p.payload_bytes;

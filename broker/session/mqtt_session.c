@@ -51,15 +51,42 @@ void mqtt_log_fault(struct mqtt_session *s, const char *text)
                  log_text(mqtt_client_id(s)).s, log_text(bytes_str(text)).s, dropped);
 }
 
+bool mqtt_packet_fits(const struct mqtt_session *s, struct buf *out, size_t from)
+{
+    if (s->packet_max == 0 || out->n - from <= s->packet_max)
+        return true;
+    out->n = from;
+    return false;
+}
+
 static void refuse_connect(struct mqtt_session *s, uint8_t reason, struct bytes text)
 {
+    uint8_t level = s->level ? s->level : MQTT_3_1_1;
     struct mqtt_connack a = { .reason = reason };
+    struct buf *out = &s->s.out;
+    size_t from = out->n;
 
     if (s->level < MQTT_5 && reason == MQTT_QUOTA_EXCEEDED)
         a.reason = MQTT_SERVER_UNAVAILABLE; /* the nearest that 3.1.1 has a code for */
     a.props.has = MQTT_HAS(reason_string);
     a.props.reason_string = text;
-    (void)mqtt_put_connack(&s->s.out, s->level ? s->level : MQTT_3_1_1, &a);
+    (void)mqtt_put_connack(out, level, &a);
+    if (mqtt_packet_fits(s, out, from))
+        return;
+    a.props.has = 0; /* [MQTT-3.2.2-19] */
+    (void)mqtt_put_connack(out, level, &a);
+    (void)mqtt_packet_fits(s, out, from);
+}
+
+/* The reason's text only to who has room for it [MQTT-3.14.2-3]. */
+static void put_disconnect(struct mqtt_session *s, uint8_t reason, const struct mqtt_props *props)
+{
+    struct buf *out = &s->s.out;
+    size_t from = out->n;
+
+    mqtt_put_disconnect(out, s->level, reason, s->no_problem_info ? NULL : props);
+    if (!mqtt_packet_fits(s, out, from))
+        mqtt_put_disconnect(out, s->level, reason, NULL);
 }
 
 void mqtt_fail(struct mqtt_session *s, uint8_t reason, const char *fmt, ...)
@@ -78,7 +105,7 @@ void mqtt_fail(struct mqtt_session *s, uint8_t reason, const char *fmt, ...)
     if (s->state < MQTT_STATE_RUNNING)
         refuse_connect(s, reason, props.reason_string);
     else if (s->level >= MQTT_5 && !s->sending) /* else it would stand within a message */
-        mqtt_put_disconnect(&s->s.out, s->level, reason, s->no_problem_info ? NULL : &props);
+        put_disconnect(s, reason, &props);
     mqtt_end(s, true);
 }
 

@@ -194,6 +194,9 @@ void mqtt_fail(struct mqtt_session *s, uint8_t reason, const char *fmt, ...)
 /* Closes the client of the core; what is in `out` is still written. */
 void mqtt_end(struct mqtt_session *s, bool publish_will);
 void mqtt_log_fault(struct mqtt_session *s, const char *text);
+/* False: the client takes no packet of that size, and what is in `out` from `from` on was taken
+ * back [MQTT-3.1.2-24]. */
+bool mqtt_packet_fits(const struct mqtt_session *s, struct buf *out, size_t from);
 struct mqtt_shared *mqtt_shared_ref(struct session_env *env);
 void mqtt_shared_unref(struct session_env *env);
 /* Tells the core how much may be delivered now. */
@@ -259,7 +262,7 @@ struct bytes mqtt_props_retained(struct mqtt_shared *sh, struct bytes props, uin
 struct bytes mqtt_props_shared(struct mqtt_shared *sh, struct bytes props, uint32_t sub_id,
                                bool retain);
 void mqtt_meta_of(struct bytes props, struct mqtt_meta *out);
-/* Fills what MQTT 5 knows; views of props and of shared->text. */
+/* Fills what MQTT 5 knows; views of props, of shared->text and shared->table. */
 void mqtt_props_out(struct mqtt_shared *sh, struct bytes props, struct mqtt_props *out);
 
 /* ---- mqtt_topic_key.c: '/' and '.' are swapped, see docs/decisions/0012 ---- */

@@ -31,10 +31,12 @@ struct amqp_limits {
 };
 
 struct mqtt_limits {
-    uint16_t receive_maximum; /* QoS 1 and 2 that a client may send at a time (5.0) */
-    uint16_t inflight;        /* that are sent to a client at a time */
-    uint16_t topic_aliases;   /* each way (5.0) */
-    uint64_t share_expiry_ms; /* how long a shared queue outlives its last member */
+    uint16_t receive_maximum;  /* QoS 1 and 2 that a client may send at a time (5.0) */
+    uint16_t inflight;         /* that are sent to a client at a time */
+    uint16_t topic_aliases;    /* each way (5.0) */
+    uint16_t keep_alive_max_s; /* (5.0); 0: any, and none */
+    bool no_retain;            /* nothing can be retained, and clients of 5.0 are told so */
+    uint64_t share_expiry_ms;  /* how long a shared queue outlives its last member */
 };
 
 /* What every session of the process shares.  Owner: the broker. */

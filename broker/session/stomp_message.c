@@ -2,8 +2,6 @@
 /* From a delivery to a MESSAGE frame. */
 #include "broker/session/stomp_session.h"
 
-#include <inttypes.h>
-
 #include "base/utf8.h"
 #include "proto/props.h"
 #include "proto/table.h"
@@ -50,55 +48,6 @@ static void put_destination(struct stomp_session *s, const struct message *m)
 
 /* ---- the headers table ---- */
 
-static uint64_t network_order(struct bytes raw)
-{
-    struct reader r = reader_over(raw);
-    uint64_t v = 0;
-
-    while (r.left > 0)
-        v = v << 8 | reader_u8(&r);
-    return v;
-}
-
-static double real(const struct table_value *v)
-{
-    uint64_t bits = network_order(v->raw);
-    uint32_t low = (uint32_t)bits;
-    double d;
-    float f;
-
-    if (v->type == 'f') {
-        memcpy(&f, &low, sizeof f);
-        return (double)f;
-    }
-    memcpy(&d, &bits, sizeof d);
-    return d;
-}
-
-/* The text of a value, in `room`; false: it has none (tables, arrays, nothing, and bytes
- * that are no UTF-8, as headers are). */
-static bool text_of(const struct table_value *v, struct buf *room, struct bytes *out)
-{
-    int64_t number;
-    bool flag;
-
-    if (table_str(v, out))
-        return utf8_valid(*out);
-    room->n = 0;
-    if (table_int(v, &number))
-        buf_fmt(room, "%" PRId64, number);
-    else if (table_bool(v, &flag))
-        buf_str(room, flag ? "true" : "false");
-    else if (v->type == 'T' || v->type == 'L')
-        buf_decimal(room, network_order(v->raw));
-    else if (v->type == 'd' || v->type == 'f')
-        buf_fmt(room, "%.17g", real(v));
-    else
-        return false;
-    *out = buf_view(room);
-    return true;
-}
-
 /* Known headers that the message's properties have already given. */
 static uint64_t given(const struct props *p)
 {
@@ -124,6 +73,16 @@ static uint64_t given(const struct props *p)
     return names;
 }
 
+/* Where MQTT wants its answer: the same for who reads `reply-to`. */
+static void put_reply_topic(struct stomp_session *s, struct bytes key)
+{
+    struct buf *room = &s->shared->room;
+
+    room->n = 0;
+    stomp_destination_put(room, BYTES("amq.topic"), key);
+    stomp_put_header(stomp_out(s), stomp_version(s), BYTES("reply-to"), buf_view(room));
+}
+
 static void put_table(struct stomp_session *s, const struct props *p)
 {
     struct table_iter it = table_iter(p->headers);
@@ -136,8 +95,12 @@ static void put_table(struct stomp_session *s, const struct props *p)
 
         if (name.n == 0 || !utf8_valid(name) || (known != STOMP_NAME_USER && names >> known & 1))
             continue;
-        if (text_of(&v, &s->shared->room, &text))
-            stomp_put_header(stomp_out(s), stomp_version(s), name, text);
+        if (!table_text(&v, &s->shared->room, &text) || !utf8_valid(text))
+            continue;
+        stomp_put_header(stomp_out(s), stomp_version(s), name, text);
+        if (v.type == 'S' && bytes_eq(name, BYTES("x-opt-reply-to-topic")) &&
+            !(p->flags & PROPS_reply_to))
+            put_reply_topic(s, text);
     }
 }
 

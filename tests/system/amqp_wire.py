@@ -32,6 +32,9 @@ _METHODS = {name: (struct.pack("!HH", *ids), [tuple(a.split(":")) for a in argum
     ("queue.declare", (50, 10), "_1:H queue:short passive:bit durable:bit exclusive:bit "
                                 "auto_delete:bit nowait:bit arguments:table"),
     ("queue.declare-ok", (50, 11), "queue:short messages:I consumers:I"),
+    ("queue.bind", (50, 20), "_1:H queue:short exchange:short routing_key:short nowait:bit "
+                             "arguments:table"),
+    ("queue.bind-ok", (50, 21), ""),
     ("basic.qos", (60, 10), "size:I count:H global:bit"),
     ("basic.qos-ok", (60, 11), ""),
     ("basic.consume", (60, 20), "_1:H queue:short tag:short no_local:bit no_ack:bit exclusive:bit "
@@ -61,7 +64,9 @@ _WITH_CONTENT = {"basic.publish", "basic.deliver", "basic.return", "basic.get-ok
 _FIXED = {"b": "b", "B": "B", "s": "h", "u": "H", "I": "i", "i": "I", "l": "q", "f": "f", "d": "d",
           "t": "?", "T": "Q"}    # field values that struct can read
 
-Method = collections.namedtuple("Method", "channel name args headers body")
+# properties: of the content, as they came
+Method = collections.namedtuple("Method", "channel name args headers body properties",
+                                defaults=(b"",))
 
 
 # ---- out
@@ -89,7 +94,7 @@ def _frame(kind, channel, payload):
     return struct.pack("!BHI", kind, channel, len(payload)) + payload + b"\xce"
 
 
-def encode(channel, name, body=None, **args):
+def encode(channel, name, body=None, properties=PERSISTENT, **args):
     """Bytes of a method, and of its content when there is a body.  What is not named is 0."""
     ids, arguments = _METHODS[name]
     out = bytearray(ids)
@@ -109,7 +114,7 @@ def encode(channel, name, body=None, **args):
     assert not args, f"{name} has no {args}"
     out = _frame(1, channel, out)
     if body is not None:
-        out += _frame(2, channel, struct.pack("!HHQ", 60, 0, len(body)) + PERSISTENT)
+        out += _frame(2, channel, struct.pack("!HHQ", 60, 0, len(body)) + properties)
         for at in range(0, len(body), FRAME_MAX - 8):
             out += _frame(3, channel, body[at:at + FRAME_MAX - 8])
     return out
@@ -144,12 +149,15 @@ class _Reader:
     def long(self):
         return self.take(self.fixed("I"))
 
-    def table(self):
-        fields, values = _Reader(self.long()), {}
+    def pairs(self):
+        """Of a table, in their order."""
+        fields, values = _Reader(self.long()), []
         while fields.at < len(fields.data):
-            key = fields.argument("short")
-            values[key] = fields.field()
+            values.append((fields.argument("short"), fields.field()))
         return values
+
+    def table(self):
+        return dict(self.pairs())
 
     def field(self):
         kind = chr(self.fixed("B"))
@@ -225,7 +233,8 @@ class Decoder:
         if kind == 2:
             assert content[1] is None, "two heads of a content"
             content[1] = struct.unpack_from("!Q", payload, 4)[0]
-            content[0] = content[0]._replace(headers=_Reader(payload[12:]).headers())
+            content[0] = content[0]._replace(headers=_Reader(payload[12:]).headers(),
+                                             properties=payload[12:])
         else:
             assert content[1] is not None and len(payload) <= content[1], "a body without a head"
             content[1] -= len(payload)

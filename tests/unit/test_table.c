@@ -208,6 +208,26 @@ START_TEST(what_is_no_integer_no_bool_no_text_is_refused)
 }
 END_TEST
 
+START_TEST(text_is_what_texts_numbers_booleans_and_times_have)
+{
+    static const char *const wanted[] = {
+        "true", "-1",  "255", "-2", "65534", "-2", "4294967294", "-2", "-9223372036854775808",
+        "1.5",  "1.5", NULL,  "hi", NULL,    "1",  NULL,         NULL, ""
+    };
+    struct table_iter it = table_iter(every_type_table);
+    struct table_value v;
+    struct bytes name, text;
+    struct buf room = { 0 };
+
+    for (size_t i = 0; table_next(&it, &name, &v); i++) {
+        ck_assert(table_text(&v, &room, &text) == (wanted[i] != NULL));
+        if (wanted[i] && v.type != 'x')
+            ck_assert(bytes_eq(text, bytes_str(wanted[i])));
+    }
+    buf_fini(&room);
+}
+END_TEST
+
 START_TEST(elements_of_an_array_are_walked)
 {
     struct table_value array = value_of(BYTES("\1kA\0\0\0\x0aS\0\0\0\1xt\1VV"));
@@ -367,6 +387,7 @@ Suite *table_suite(void)
     tcase_add_test(t, the_first_field_of_a_name_is_found);
     tcase_add_test(t, integers_of_every_width_are_read);
     tcase_add_test(t, what_is_no_integer_no_bool_no_text_is_refused);
+    tcase_add_test(t, text_is_what_texts_numbers_booleans_and_times_have);
     tcase_add_test(t, elements_of_an_array_are_walked);
     tcase_add_loop_test(t, values_are_compared_by_meaning, 0, sizeof pairs / sizeof pairs[0]);
     tcase_add_test(t, broken_values_are_never_equal);

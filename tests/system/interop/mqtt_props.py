@@ -2,7 +2,8 @@
 """Cases of test_mqtt.py: properties of messages in MQTT 5.0, topic aliases, packet sizes."""
 import time
 
-from mqtt_lib import BROKER, Skip, equal, fresh, only_lodge, publish, text, u16, v5, varint
+from mqtt_lib import (BROKER, Skip, connect, equal, fresh, only_lodge, publish, subscribe, text, u16,
+                      v5, varint)
 
 # ---- passed on -----------------------------------------------------------------------------------
 
@@ -320,4 +321,69 @@ def _():
     if most is None or most > 0xFFFFFFF:
         raise Skip("the server has no maximum packet size")
     c.send(b"\x32" + varint(min(most, 0xFFFFFFF)) + text(topic) + u16(1) + b"\0" + b"x" * 100)
+    c.closed(0x95)
+
+
+def sizes_of_connack(**more):
+    """Of one with a name for the client: what the server says of it, and the packet's bytes."""
+    with BROKER.raw(5) as c:
+        ack = c.connect("", **more)
+        return ack.size
+
+
+@v5("CONNACK is no larger than the client takes: a refusal leaves out its text, or is left out "
+    "[3.1.2-24, 3.2.2-19]")
+def _():
+    only_lodge("mosquitto gives no reason")
+    refused = {"auth_method": "none", "clean": True}
+    with BROKER.raw(5) as c:
+        whole = c.connect(fresh("c"), **refused)
+    assert whole.props["reason_string"], whole
+    for most, wanted in ((whole.size, whole.props), (whole.size - 1, {}), (5, {})):
+        with BROKER.raw(5) as c:
+            ack = c.connect(fresh("c"), maximum_packet_size=most, **refused)
+            equal((ack.reason, ack.props), (0x8C, wanted), f"of {most} bytes")
+    c = BROKER.raw(5)
+    c.send(connect(5, fresh("c"), maximum_packet_size=4, **refused))
+    equal(c.everything(), b"")
+
+
+@v5("who takes no CONNACK of its size is refused with 0x95, and nothing was changed for it [3.1.2-24]")
+def _():
+    only_lodge("mosquitto has a smaller one")
+    most, name, topic = sizes_of_connack(), fresh("c"), fresh()
+    equal(sizes_of_connack(maximum_packet_size=most), most)
+    c = BROKER.raw(5)
+    equal(c.connect("", maximum_packet_size=most - 1).reason, 0x95)
+    c.closed()
+    with BROKER.resume(5, name) as old:
+        old.subscribe(topic, qos=1)
+        c = BROKER.raw(5)
+        equal(c.connect(name, maximum_packet_size=10).reason, 0x95)
+        c.closed()
+        old.publish(topic, b"x", 1)
+        equal(old.payloads(1), [b"x"])
+
+
+@v5("DISCONNECT leaves out its text where the client has no room for it [3.1.2-24, 3.14.2-3]")
+def _():
+    only_lodge("mosquitto gives no text")
+
+    def ended(**more):
+        c = BROKER.client(5, **more)
+        c.put("a", b"x", topic_alias=0)
+        return c.closed(0x94)
+
+    whole = ended()
+    assert whole.props["reason_string"], whole
+    equal(ended(maximum_packet_size=whole.size).props, whole.props)
+    equal(ended(maximum_packet_size=whole.size - 1).props, {})
+
+
+@v5("a SUBACK larger than the client takes ends the connection with 0x95 [3.1.2-24]")
+def _():
+    only_lodge("mosquitto sends it")
+    c = BROKER.client(5, maximum_packet_size=60)
+    equal(c.subscribe(*[fresh() for _ in range(55)]), [0] * 55)
+    c.send(subscribe(5, 9, [(fresh(), 0) for _ in range(56)]))
     c.closed(0x95)

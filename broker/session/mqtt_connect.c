@@ -262,6 +262,10 @@ static const char *refusal(const struct mqtt_session *s, const struct mqtt_conne
         *reason = MQTT_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-13] */
         return "a will with RETAIN where no messages are retained";
     }
+    if (c->has_will && bytes_starts(c->will.topic, BYTES("$SYS/"))) {
+        *reason = MQTT_NOT_AUTHORIZED;
+        return "a will for a topic of the server's own";
+    }
     if (!c->has_user_name && !s->s.loopback) {
         *reason = MQTT_NOT_AUTHORIZED;
         return "without a user name only over loopback";

@@ -108,13 +108,23 @@ static bool choose(struct mqtt_session *s, const struct effect *e, const struct 
 
 /* ---- PUBLISH ---- */
 
-/* Topics that come often are said by a number, as many as the client takes [3.3.2.3.4].
- * Not at QoS 2: npm's mqtt up to 5 keeps such a message by its empty topic until PUBREL. */
-static void use_alias(struct mqtt_session *s, struct mqtt_publish *p)
+static bool fits(const struct mqtt_session *s, const struct mqtt_publish *p, uint64_t body_size)
 {
+    if (body_size > MQTT_REMAINING_MAX - MQTT_LOGIN_PACKET_BYTES)
+        return false;
+    return s->packet_max == 0 ||
+           mqtt_publish_bytes(s->level, p, (uint32_t)body_size) <= s->packet_max;
+}
+
+/* Topics that come often are said by a number, as many as the client takes [3.3.2.3.4].
+ * At QoS 2 the topic is there beside it: npm's mqtt up to 5 keeps such a message by its
+ * topic until PUBREL. */
+static void use_alias(struct mqtt_session *s, struct mqtt_publish *p, uint64_t body_size)
+{
+    struct mqtt_publish with = *p;
     uint16_t i = 0;
 
-    if (s->alias_out_max == 0 || p->qos == 2)
+    if (s->alias_out_max == 0)
         return;
     if (!s->alias_out)
         s->alias_out = mem_array(s->alias_out_max, sizeof *s->alias_out);
@@ -122,14 +132,17 @@ static void use_alias(struct mqtt_session *s, struct mqtt_publish *p)
         i++;
     if (i == s->alias_out_max)
         return;
-    p->props.has |= MQTT_HAS(topic_alias);
-    p->props.topic_alias = i + 1;
-    if (i < s->alias_out_used) {
-        p->topic.n = 0;
+    with.props.has |= MQTT_HAS(topic_alias);
+    with.props.topic_alias = i + 1;
+    if (i < s->alias_out_used && p->qos < 2)
+        with.topic.n = 0;
+    if (!fits(s, &with, body_size)) /* longer than without */
         return;
+    if (i == s->alias_out_used) {
+        buf_bytes(&s->alias_out[i], p->topic);
+        s->alias_out_used++;
     }
-    buf_bytes(&s->alias_out[i], p->topic);
-    s->alias_out_used++;
+    *p = with;
 }
 
 static void fill_5(struct mqtt_session *s, const struct effect *e, const struct message *m,
@@ -190,14 +203,6 @@ static void put_publish(struct mqtt_session *s, const struct effect *e, const st
     s->s.env->count.frames_out++;
     if (p->qos == 0)
         settle(s, e->tag);
-}
-
-static bool fits(const struct mqtt_session *s, const struct mqtt_publish *p, uint64_t body_size)
-{
-    if (body_size > MQTT_REMAINING_MAX - MQTT_LOGIN_PACKET_BYTES)
-        return false;
-    return s->packet_max == 0 ||
-           mqtt_publish_bytes(s->level, p, (uint32_t)body_size) <= s->packet_max;
 }
 
 /* Its exchange is over for the receiver: PUBREL again, not the message [MQTT-4.4.0-1]. */
@@ -273,7 +278,7 @@ void mqtt_deliver(struct mqtt_session *s, const struct effect *e)
         if (s->level >= MQTT_5)
             fill_5(s, e, &m, &c, &p);
         if (fits(s, &p, m.body_size)) {
-            use_alias(s, &p);
+            use_alias(s, &p, m.body_size);
             put_publish(s, e, &m, &p);
         } else {
             pass_over(s, e, &c, p.topic, "larger than the client's maximum packet size");

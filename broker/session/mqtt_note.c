@@ -31,6 +31,11 @@ size_t mqtt_received_count(const struct mqtt_session *s)
     return s->received ? s->received->count : 0;
 }
 
+size_t mqtt_received_of_connection(const struct mqtt_session *s)
+{
+    return s->received ? s->received->count - s->received->before : 0;
+}
+
 void mqtt_received_free(struct mqtt_session *s)
 {
     if (s->received)
@@ -61,6 +66,7 @@ void mqtt_received_remove(struct mqtt_session *s, uint16_t id)
     r->bits[id / 8] &= (uint8_t) ~(1 << id % 8);
     while (r->id[i] != id) /* the oldest is mostly the one */
         i++;
+    r->before -= i < r->before;
     memmove(r->id + i, r->id + i + 1, (--r->count - i) * sizeof *r->id);
 }
 
@@ -192,6 +198,8 @@ void mqtt_note_resume(struct mqtt_session *s)
         if (!mqtt_received_has(s, id))
             mqtt_received_add(s, id);
     }
+    if (s->received)
+        s->received->before = s->received->count;
 }
 
 void mqtt_note_resume_subscriptions(struct mqtt_session *s)

@@ -76,7 +76,7 @@ static bool topic_of(struct mqtt_session *s, const struct mqtt_publish *p, struc
     }
     if (p->topic.n > 0 && alias) {
         alias->n = 0;
-        buf_bytes(alias, p->topic);
+        buf_bytes(alias, bytes_head(p->topic, MQTT_KEY_MAX_BYTES + 1)); /* refused if longer */
     } else if (alias) {
         *topic = buf_view(alias);
     }
@@ -125,10 +125,11 @@ static uint8_t publish(struct mqtt_session *s, const struct mqtt_publish *p, str
 
 /* ---- by QoS ---- */
 
-/* Who ignores the maximum that it was told is refused [MQTT-3.3.4-7]. */
+/* Who ignores the maximum that it was told is refused [MQTT-3.3.4-7].  The count begins anew
+ * with the connection [4.9]: a client that lost its own state never releases what it had sent. */
 static bool within_receive_maximum(struct mqtt_session *s, const struct mqtt_publish *p)
 {
-    size_t open = mqtt_due_publishes(s) + mqtt_received_count(s);
+    size_t open = mqtt_due_publishes(s) + mqtt_received_of_connection(s);
 
     if (p->qos == 0 || s->level < MQTT_5 || open < s->s.env->mqtt.receive_maximum)
         return true;

@@ -60,6 +60,7 @@ struct mqtt_subscription_state {
     uint8_t qos;
     bool no_local, retain_as_published;
     uint32_t id; /* Subscription Identifier; 0: none */
+    uint32_t at; /* in sub[] */
     consumer_id consumer;
     uint64_t handle; /* of the consumer, not 0; own queue: 0 */
     uint16_t filter_n;
@@ -85,7 +86,8 @@ struct mqtt_dues {
 /* QoS 2 packet ids that came and were not released; a session has it from the first on. */
 struct mqtt_received {
     size_t count, cap;
-    uint16_t *id; /* oldest first */
+    size_t before; /* the first of them, which came by connections that ended */
+    uint16_t *id;  /* oldest first */
     uint8_t bits[65536 / 8];
 };
 
@@ -146,6 +148,7 @@ struct mqtt_session {
 
     struct mqtt_subscription_state **sub;
     uint32_t sub_count, sub_cap;
+    struct map *sub_by_filter; /* while there are many */
     uint64_t next_handle;
     uint32_t taken;                      /* from shares, in its own queue and not sent yet */
     bool shares_held;                    /* it takes no more until those are sent */
@@ -323,6 +326,8 @@ void mqtt_note_without_will(struct buf *out, struct bytes note);
 bool mqtt_note_expiry(struct bytes note, uint64_t now_ms, uint64_t *left_ms);
 bool mqtt_received_has(const struct mqtt_session *s, uint16_t id);
 size_t mqtt_received_count(const struct mqtt_session *s);
+/* Those that came by this connection: of them the client has its Receive Maximum. */
+size_t mqtt_received_of_connection(const struct mqtt_session *s);
 void mqtt_received_free(struct mqtt_session *s);
 void mqtt_received_add(struct mqtt_session *s, uint16_t id);
 void mqtt_received_remove(struct mqtt_session *s, uint16_t id);

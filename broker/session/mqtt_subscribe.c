@@ -14,6 +14,7 @@
 #define SHARE_PREFIX "mqtt-share-"
 
 enum { OPTION_QOS = 3, OPTION_NO_LOCAL = 4, OPTION_AS_PUBLISHED = 8 };
+enum { SUBS_MANY = 64 }; /* from so many on they are found by a map */
 
 typedef struct mqtt_subscription_state sub_state;
 
@@ -24,14 +25,25 @@ static struct bytes filter_of(const sub_state *u)
 
 /* ---- the list ---- */
 
-static sub_state *sub_find(const struct mqtt_session *s, struct bytes filter, size_t *at)
+static sub_state *sub_find(const struct mqtt_session *s, struct bytes filter)
 {
+    if (s->sub_by_filter)
+        return map_get(s->sub_by_filter, filter);
     for (size_t i = 0; i < s->sub_count; i++)
-        if (bytes_eq(filter_of(s->sub[i]), filter)) {
-            *at = i;
+        if (bytes_eq(filter_of(s->sub[i]), filter))
             return s->sub[i];
-        }
     return NULL;
+}
+
+static void sub_index(struct mqtt_session *s, sub_state *u)
+{
+    if (s->sub_by_filter) {
+        (void)map_put(s->sub_by_filter, filter_of(u), u);
+    } else if (s->sub_count == SUBS_MANY) {
+        s->sub_by_filter = mem_new(struct map);
+        for (size_t i = 0; i < s->sub_count; i++)
+            (void)map_put(s->sub_by_filter, filter_of(s->sub[i]), s->sub[i]);
+    }
 }
 
 static sub_state *sub_add(struct mqtt_session *s, struct bytes filter)
@@ -40,26 +52,38 @@ static sub_state *sub_add(struct mqtt_session *s, struct bytes filter)
 
     u->filter_n = (uint16_t)filter.n;
     memcpy(u->filter, filter.p, filter.n);
+    u->at = s->sub_count;
     if (s->sub_count == s->sub_cap) { /* most have one */
         s->sub_cap = s->sub_cap ? s->sub_cap * 2 : 1;
         s->sub = mem_realloc(s->sub, s->sub_cap * sizeof(sub_state *));
     }
     s->sub[s->sub_count++] = u;
+    sub_index(s, u);
     return u;
 }
 
-static void sub_drop(struct mqtt_session *s, size_t at)
+/* The last one takes its place. */
+static void sub_drop(struct mqtt_session *s, sub_state *u)
 {
-    mem_free(s->sub[at]);
-    memmove(s->sub + at, s->sub + at + 1, (--s->sub_count - at) * sizeof *s->sub);
+    sub_state *last = s->sub[--s->sub_count];
+
+    if (s->sub_by_filter)
+        (void)map_remove(s->sub_by_filter, filter_of(u));
+    s->sub[u->at] = last;
+    last->at = u->at;
+    mem_free(u);
 }
 
 void mqtt_subscriptions_free(struct mqtt_session *s)
 {
     while (s->sub_count > 0)
-        sub_drop(s, s->sub_count - 1);
+        sub_drop(s, s->sub[s->sub_count - 1]);
     mem_free(s->sub);
     s->sub = NULL;
+    if (s->sub_by_filter)
+        map_fini(s->sub_by_filter);
+    mem_free(s->sub_by_filter);
+    s->sub_by_filter = NULL;
 }
 
 /* ---- the queue ---- */
@@ -260,7 +284,7 @@ void mqtt_subscription_resume(struct mqtt_session *s, struct bytes filter, uint8
     take_options(u, options);
     u->id = id;
     if (mqtt_subscription_consume(s, u) >= 0x80)
-        sub_drop(s, s->sub_count - 1);
+        sub_drop(s, u);
 }
 
 /* ---- SUBSCRIBE ---- */
@@ -320,8 +344,7 @@ static uint8_t subscribe_own(struct mqtt_session *s, sub_state *u, bool is_new, 
 static uint8_t subscribe(struct mqtt_session *s, const struct mqtt_subscription *want, uint32_t id)
 {
     struct bytes group, rest;
-    size_t at = 0;
-    sub_state *u = sub_find(s, want->filter, &at);
+    sub_state *u = sub_find(s, want->filter);
     bool is_new = !u;
     enum mqtt_share share = mqtt_share_split(want->filter, &group, &rest);
     const char *why;
@@ -339,8 +362,8 @@ static uint8_t subscribe(struct mqtt_session *s, const struct mqtt_subscription 
     bool other = share == MQTT_SHARE_OK || bytes_starts(want->filter, QUEUE_FILTER);
     uint8_t reason = other ? mqtt_subscription_consume(s, u)
                            : subscribe_own(s, u, is_new, want->retain_handling);
-    if (reason >= 0x80 && sub_find(s, want->filter, &at))
-        sub_drop(s, at);
+    if (reason >= 0x80)
+        sub_drop(s, u);
     return reason;
 }
 
@@ -370,8 +393,7 @@ void mqtt_on_subscribe(struct mqtt_session *s, const struct mqtt_subscribe *p)
 
 static uint8_t unsubscribe(struct mqtt_session *s, struct bytes filter)
 {
-    size_t at = 0;
-    sub_state *u = sub_find(s, filter, &at);
+    sub_state *u = sub_find(s, filter);
     const char *why;
 
     if (!u)
@@ -380,7 +402,7 @@ static uint8_t unsubscribe(struct mqtt_session *s, struct bytes filter)
         (void)bind(s, u, false, &why);
     else if (u->consumer)
         core_cancel(mqtt_core(s), s->client, u->consumer, s->s.env->now_ms);
-    sub_drop(s, at);
+    sub_drop(s, u);
     return MQTT_SUCCESS;
 }
 

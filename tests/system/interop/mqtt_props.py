@@ -243,7 +243,7 @@ def _():
             seen.append((p.topic, p.props.get("topic_alias")))
             c.inbox.append(p)
             equal(c.message().topic, topic)
-        equal(seen, [(topic, 1), ("", 1), (topic, None)])  # npm's mqtt takes none at QoS 2
+        equal(seen, [(topic, 1), ("", 1), (topic, 1)])  # npm's mqtt needs it at QoS 2
         for each in (other, topic, other):
             d.publish(each, each.encode(), 1)
             p = c.message()
@@ -312,6 +312,19 @@ def _():
             c.disconnect()
         with BROKER.resume(5, name) as c:  # they are gone, not waiting
             c.nothing()
+
+
+@v5("no alias makes a packet larger than the client takes [3.1.2-24]")
+def _():
+    topic = fresh()
+    bare = len(publish(5, topic, b"x", 1, packet_id=1))
+    for most in range(bare, bare + 4):
+        with BROKER.client(5, maximum_packet_size=most, topic_alias_maximum=1) as c:
+            c.subscribe(topic, qos=2)
+            for qos in (1, 2, 1):
+                c.publish(topic, b"x", qos)
+                p = c.message()
+                assert p.size <= most, f"{p.size} bytes came, not {most}"
 
 
 @v5("who sends more than the server's maximum packet size is told 0x95 [3.2.2-15]")

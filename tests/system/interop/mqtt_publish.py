@@ -375,6 +375,24 @@ def _():
         c.ping()
 
 
+@v5("what a lost client never released does not count against its next connection [3.3.4-7]")
+def _():
+    name, topic, step = fresh("c"), fresh(), 500
+    with BROKER.resume(5, name) as c:
+        n = min(c.connack.props.get("receive_maximum", 65535), 1000)
+        for at in range(1, n + 1, step):
+            ids = range(at, min(at + step, n + 1))
+            c.send(*[publish(5, topic, b"x", 2, packet_id=i) for i in ids])
+            for i in ids:
+                c.wait("PUBREC", i)
+    with BROKER.resume(5, name) as c:
+        for i in range(n + 1, n + 11):
+            c.put(topic, b"x", 2, i)
+            equal(c.wait("PUBREC", i).reason & 0x80, 0)
+        c.release(1)  # of the old ones and of the new
+        c.release(n + 1)
+
+
 @v5("a QoS 2 message sent again is not counted twice [3.3.4-7]")
 def _():
     with BROKER.client(5) as c:

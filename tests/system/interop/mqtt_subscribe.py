@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Cases of test_mqtt.py: SUBSCRIBE, UNSUBSCRIBE, topic filters."""
 from mqtt_lib import (BROKER, QUIET, Closed, Skip, both, equal, frame, fresh, options, publish,
-                      subscribe, text, u16, v5)
+                      subscribe, text, u16, v5, will)
 
 NO_FILTERS = ("", "a#", "#a", "a/#/b", "a+", "+a", "a/+b/c", "#/", "##", "++", "a/b#")
 
@@ -64,6 +64,23 @@ def _(level):
         for i in (0, 50, 99):
             c.publish(f"{top}/{i}/x", b"%d" % i, 1)
         equal(c.payloads(3), [b"0", b"50", b"99"])
+
+
+@both("of a thousand subscriptions each is replaced and ended by itself "
+      "[3.8.4-3, 3.10.4-1 | 3.8.4-3, 3.10.4-4]")
+def _(level):
+    with BROKER.client(level) as c:
+        top, n = fresh(), 1000
+        topics = [f"{top}/{i}" for i in range(n)]
+        equal(c.subscribe(*topics, qos=1), [1] * n)
+        equal(c.subscribe(*topics[::2]), [0] * (n // 2))
+        c.unsubscribe(*topics[::3])
+        for i in (0, 1, 2, 3, 4, n - 4, n - 3, n - 2, n - 1):
+            c.publish(topics[i], b"%d" % i, 2)
+            if i % 3:
+                p = c.message()
+                equal((p.payload, p.qos), (b"%d" % i, i % 2))
+        c.nothing()
 
 
 @both("a subscription that may not be is refused alone [3.8.4-5, 3.9.3-2 | 3.8.4-7, 3.9.3-2]")
@@ -206,6 +223,18 @@ def _(level):
             d.packet()
         except Closed:
             pass
+        c.nothing()
+
+
+@both("a will cannot speak for the server under $SYS [4.7.2-1]")
+def _(level):
+    topic, name = "$SYS/" + fresh(), fresh("c")
+    with BROKER.client(level) as c:
+        c.subscribe(topic, qos=1)
+        d = BROKER.raw(level)
+        ack = d.connect(name, the_will=will(topic, b"x", 1))
+        assert ack.reason in (0, 5 if level == 4 else 0x87), ack
+        d.drop()
         c.nothing()
 
 

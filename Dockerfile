@@ -13,7 +13,7 @@ RUN make -j"$(nproc)" && make install DESTDIR=/out PREFIX=/usr
 FROM debian:12-slim
 RUN apt-get -qq update \
     && apt-get -qq install --no-install-recommends \
-        libevent-2.1-7 libsqlite3-0 libcjson1 libcrypt1 libmd0 libsystemd0 \
+        libevent-2.1-7 libsqlite3-0 libcjson1 libcrypt1 libmd0 libpcre2-8-0 libsystemd0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /var/lib/lodge --shell /usr/sbin/nologin lodge \
     && install -d -o lodge -g lodge -m 700 /var/lib/lodge

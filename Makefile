@@ -20,7 +20,7 @@ BIN     := $(if $(filter release,$(VARIANT)),$(BUILD),$O)
 
 # --- flags ---------------------------------------------------------------------
 probe    = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null 2>/dev/null && echo '$(1)')
-PACKAGES := libevent sqlite3 libcjson libcrypt libmd
+PACKAGES := libevent sqlite3 libcjson libcrypt libmd libpcre2-8
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wvla -Wundef -Wcast-qual -Wpointer-arith \
 	-Wwrite-strings -Wformat=2 -Wnull-dereference -Wdouble-promotion -Wswitch-enum \

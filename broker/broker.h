@@ -8,6 +8,7 @@
 
 #include <event2/event_struct.h>
 
+#include "broker/definitions.h"
 #include "broker/lock.h"
 #include "broker/net/listener.h"
 #include "broker/pace.h"
@@ -22,6 +23,7 @@ struct broker {
     int argc; /* read again on SIGHUP */
     char **argv;
     struct settings settings;
+    struct definitions_seen seen;
     struct lock lock;
     struct event_base *base;
     struct store *store;

@@ -15,6 +15,18 @@ static int complain(enum option_result r, const struct settings_fault *why)
     return r == OPTIONS_USAGE ? EX_USAGE : EX_CONFIG;
 }
 
+static int check_config(const struct settings *s)
+{
+    struct settings_fault why;
+
+    if (definitions_check(s, &why)) {
+        (void)puts("lodged: settings are good");
+        return 0;
+    }
+    (void)fprintf(stderr, "lodged: %s: %s\n", s->definitions.s, why.text);
+    return EX_CONFIG;
+}
+
 /* True: there is nothing more to do than that. */
 static bool only_print(enum option_action action)
 {
@@ -29,8 +41,6 @@ static bool only_print(enum option_action action)
         (void)puts("lodged " LODGE_VERSION);
         return true;
     case OPTION_CHECK_CONFIG:
-        (void)puts("lodged: settings are good");
-        return true;
     case OPTION_RUN:
         break;
     }
@@ -54,6 +64,8 @@ int main(int argc, char **argv)
     enum option_result r = options_read(argc, argv, &b->settings, &action, &why);
     if (r != OPTIONS_OK) {
         status = complain(r, &why);
+    } else if (action == OPTION_CHECK_CONFIG) {
+        status = check_config(&b->settings);
     } else if (!only_print(action)) {
         status = broker_start(b, started_ns);
         if (status == 0)

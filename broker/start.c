@@ -62,6 +62,17 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
     notify_send("WATCHDOG=1");
 }
 
+static bool import_definitions(struct broker *b)
+{
+    struct settings_fault why;
+
+    if (definitions_import(b->core, &b->settings, &b->seen, &why))
+        return true;
+    log_error("definitions.refused", "file=%s effect=none error=%s",
+              log_text(bytes_str(b->settings.definitions.s)).s, log_text(bytes_str(why.text)).s);
+    return false;
+}
+
 static void reload(struct broker *b)
 {
     struct settings fresh;
@@ -73,6 +84,7 @@ static void reload(struct broker *b)
         settings_apply(&b->settings, &fresh);
         broker_use_settings(b);
         log_info("config.reloaded", "ok=true");
+        (void)import_definitions(b);
     } else {
         log_error("config.reloaded", "ok=false error=%s", log_text(bytes_str(why.text)).s);
     }
@@ -265,6 +277,9 @@ static void make_first_user(struct broker *b)
                                                 .password_hash = bytes_str(hash),
                                                 .tags = BYTES("administrator") });
     mem_free(hash);
+    CHECK(core_permission_put(b->core, &(struct def_permission){
+                                           core_vhost_find(b->core, BYTES("/")), BYTES("guest"),
+                                           BYTES(".*"), BYTES(".*"), BYTES(".*") }) == OK);
     log_info("user.first", "name=guest hint=\"password guest; may log in over loopback only\"");
 }
 
@@ -357,11 +372,19 @@ static enum err open_data(struct broker *b)
     if (e != OK)
         return e;
     b->env.auth = b->auth;
+    return OK;
+}
+
+/* The boot number must be on disk before any message id is made of it; who may do what,
+ * before anybody connects. */
+static bool define(struct broker *b)
+{
+    if (!import_definitions(b))
+        return false;
     make_first_user(b);
-    /* The boot number must be on disk before any message id is made of it. */
     broker_flush(b);
     mqtt_recovered(&b->env);
-    return OK;
+    return true;
 }
 
 int broker_start(struct broker *b, uint64_t started_ns)
@@ -375,6 +398,8 @@ int broker_start(struct broker *b, uint64_t started_ns)
         spare_take(b->settings.data.s);
     if (e != OK || open_loop(b) != OK || open_data(b) != OK)
         return EX_IOERR;
+    if (!define(b))
+        return EX_CONFIG;
     watch_all(b);
     if (open_listeners(b) != OK)
         return EX_OSERR;
@@ -396,6 +421,7 @@ void broker_fini(struct broker *b)
         spare_leave(b->settings.data.s);
     core_free(&b->core);
     heap_fini(&b->env.wakes);
+    definitions_seen_fini(&b->seen);
     if (b->has_events) {
         (void)event_del(&b->on_store);
         (void)event_del(&b->on_auth);

@@ -6,6 +6,7 @@ static const struct flag {
     const char *flag, *setting, *value, *help;
 } flags[] = {
     { "--data", "data", "DIR", "directory that holds everything on disk" },
+    { "--definitions", "definitions", "FILE", "users and permissions, read at start and on HUP" },
     { "--stomp", "stomp.address", "ADDR:PORT|off", "where STOMP clients connect" },
     { "--amqp", "amqp.address", "ADDR:PORT|off", "where AMQP 0-9-1 clients connect" },
     { "--ws", "ws.address", "ADDR:PORT|off", "where WebSocket clients connect" },

@@ -15,6 +15,8 @@
 #define SETTINGS(X)                                                                                \
     X(TEXT, data, "data", "lodge-data", 1, 255, AT_START, NULL,                                    \
       "directory that holds everything on disk")                                                   \
+    X(TEXT, definitions, "definitions", "", 0, 255, ON_RELOAD, NULL,                               \
+      "file of users, vhosts and permissions, like RabbitMQ's definitions.json; empty: none")      \
     X(ADDRESS, stomp_address, "stomp.address", "127.0.0.1:61613", 0, 0, AT_START, NULL,            \
       "where STOMP clients connect: ADDR:PORT, [IPV6]:PORT, unix:PATH or off")                     \
     X(ADDRESS, amqp_address, "amqp.address", "127.0.0.1:5672", 0, 0, AT_START, NULL,               \

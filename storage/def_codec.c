@@ -120,6 +120,50 @@ struct def_user def_get_user(struct bytes b)
     return u;
 }
 
+void def_put_permission(struct buf *b, const struct def_permission *p)
+{
+    buf_u64(b, p->vhost_id);
+    put_text(b, p->user);
+    put_text(b, p->configure);
+    put_text(b, p->write);
+    put_text(b, p->read);
+}
+
+struct def_permission def_get_permission(struct bytes b)
+{
+    struct reader r = reader_over(b);
+    struct def_permission p = { .vhost_id = reader_u64(&r) };
+
+    p.user = reader_bytes_varint(&r);
+    p.configure = reader_bytes_varint(&r);
+    p.write = reader_bytes_varint(&r);
+    p.read = reader_bytes_varint(&r);
+    CHECK(!r.failed && r.left == 0);
+    return p;
+}
+
+void def_put_topic_permission(struct buf *b, const struct def_topic_permission *p)
+{
+    buf_u64(b, p->vhost_id);
+    put_text(b, p->user);
+    put_text(b, p->exchange);
+    put_text(b, p->write);
+    put_text(b, p->read);
+}
+
+struct def_topic_permission def_get_topic_permission(struct bytes b)
+{
+    struct reader r = reader_over(b);
+    struct def_topic_permission p = { .vhost_id = reader_u64(&r) };
+
+    p.user = reader_bytes_varint(&r);
+    p.exchange = reader_bytes_varint(&r);
+    p.write = reader_bytes_varint(&r);
+    p.read = reader_bytes_varint(&r);
+    CHECK(!r.failed && r.left == 0);
+    return p;
+}
+
 void def_put_retained(struct buf *b, const struct def_retained *r)
 {
     buf_u64(b, r->vhost_id);

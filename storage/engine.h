@@ -21,8 +21,8 @@ struct engine_options {
 };
 
 /* What is on disk, in this order: boot, vhosts, exchanges, queues, bindings,
- * users, notes, retained messages, blobs, batches by rising id, deliveries.  Views
- * live during the call. */
+ * users, permissions, topic permissions, notes, retained messages, blobs, batches
+ * by rising id, deliveries.  Views live during the call. */
 struct recover_sink {
     void (*boot)(void *arg, uint64_t boot, bool clean_stop);
     void (*vhost)(void *arg, const struct def_vhost *v);
@@ -30,6 +30,8 @@ struct recover_sink {
     void (*queue)(void *arg, const struct def_queue *q);
     void (*binding)(void *arg, const struct def_binding *b);
     void (*user)(void *arg, const struct def_user *u);
+    void (*permission)(void *arg, const struct def_permission *p);
+    void (*topic_permission)(void *arg, const struct def_topic_permission *p);
     void (*note)(void *arg, uint64_t queue_id, struct bytes note);
     void (*retained)(void *arg, const struct def_retained *r);
     void (*blob)(void *arg, uint64_t blob_id, uint64_t size);

@@ -39,6 +39,8 @@ struct mem_disk *mem_disk_fork(const struct mem_disk *d)
     for (size_t i = 0; i < TABLE_COUNT; i++)
         mem_table_copy(&f->table[i], &d->table[i]);
     mem_table_copy(&f->user, &d->user);
+    mem_table_copy(&f->permission, &d->permission);
+    mem_table_copy(&f->topic_permission, &d->topic_permission);
     mem_table_copy(&f->retained, &d->retained);
     f->boot = d->boot;
     f->commits = d->commits;
@@ -53,6 +55,8 @@ void mem_disk_free(struct mem_disk **d)
     for (size_t i = 0; i < TABLE_COUNT; i++)
         mem_table_fini(&(*d)->table[i]);
     mem_table_fini(&(*d)->user);
+    mem_table_fini(&(*d)->permission);
+    mem_table_fini(&(*d)->topic_permission);
     mem_table_fini(&(*d)->retained);
     mem_free(*d);
     *d = NULL;

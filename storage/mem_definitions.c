@@ -38,6 +38,37 @@ static void user_delete(struct mem_disk *d, struct bytes name)
     mem_table_delete(&d->user, hash, place_of(&d->user, hash, same_user, &name));
 }
 
+static bool same_permission(const struct mem_row *r, const void *key)
+{
+    const struct def_permission *want = key, has = def_get_permission(buf_view(&r->x));
+
+    return has.vhost_id == want->vhost_id && bytes_eq(has.user, want->user);
+}
+
+static void permission_put(struct mem_disk *d, const struct def_permission *p)
+{
+    uint64_t hash = bytes_hash(p->user, p->vhost_id);
+    uint64_t place = place_of(&d->permission, hash, same_permission, p);
+
+    def_put_permission(&mem_table_put(&d->permission, hash, place)->x, p);
+}
+
+static bool same_topic_permission(const struct mem_row *r, const void *key)
+{
+    const struct def_topic_permission *want = key, has = def_get_topic_permission(buf_view(&r->x));
+
+    return has.vhost_id == want->vhost_id && bytes_eq(has.user, want->user) &&
+           bytes_eq(has.exchange, want->exchange);
+}
+
+static void topic_permission_put(struct mem_disk *d, const struct def_topic_permission *p)
+{
+    uint64_t hash = bytes_hash(p->exchange, bytes_hash(p->user, p->vhost_id));
+    uint64_t place = place_of(&d->topic_permission, hash, same_topic_permission, p);
+
+    def_put_topic_permission(&mem_table_put(&d->topic_permission, hash, place)->x, p);
+}
+
 static bool same_retained(const struct mem_row *r, const void *key)
 {
     const struct def_retained *want = key, has = def_get_retained(buf_view(&r->x));
@@ -66,6 +97,10 @@ static bool apply_beside(struct mem_disk *d, const struct op *o)
         buf_bytes(&mem_table_put(&d->table[TABLE_NOTE], o->id, 0)->x, o->bits);
     else if (o->kind == OP_NOTE_DELETE)
         mem_table_delete(&d->table[TABLE_NOTE], o->id, 0);
+    else if (o->kind == OP_PERMISSION_PUT)
+        permission_put(d, &o->permission);
+    else if (o->kind == OP_TOPIC_PERMISSION_PUT)
+        topic_permission_put(d, &o->topic_permission);
     else if (o->kind == OP_RETAINED_PUT)
         retained_put(d, &o->retained);
     else if (o->kind == OP_RETAINED_DELETE)
@@ -127,6 +162,15 @@ void mem_recover_definitions(struct mem_disk *d, const struct recover_sink *sink
     for (size_t i = 0; i < d->user.n; i++) {
         struct def_user u = def_get_user(buf_view(&d->user.row[i].x));
         sink->user(arg, &u);
+    }
+    for (size_t i = 0; i < d->permission.n; i++) {
+        struct def_permission p = def_get_permission(buf_view(&d->permission.row[i].x));
+        sink->permission(arg, &p);
+    }
+    for (size_t i = 0; i < d->topic_permission.n; i++) {
+        struct mem_row *row = &d->topic_permission.row[i];
+        struct def_topic_permission p = def_get_topic_permission(buf_view(&row->x));
+        sink->topic_permission(arg, &p);
     }
     for (size_t i = 0; i < t[TABLE_NOTE].n; i++)
         sink->note(arg, t[TABLE_NOTE].row[i].a, buf_view(&t[TABLE_NOTE].row[i].x));

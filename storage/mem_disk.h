@@ -25,7 +25,8 @@ enum mem_tables {
 struct mem_disk {
     atomic_flag lock; /* over the tables: loads run beside commits */
     struct mem_table table[TABLE_COUNT];
-    struct mem_table user, retained; /* keyed by the hash of the name, then by a number */
+    /* Keyed by the hash of what names a row, then by a number. */
+    struct mem_table user, permission, topic_permission, retained;
     uint64_t boot, commits;
     bool clean_stop;
 

@@ -42,6 +42,18 @@ struct def_user {
     struct bytes name, password_hash, tags;
 };
 
+/* What a user may do in a vhost: regular expressions over names. */
+struct def_permission {
+    uint64_t vhost_id;
+    struct bytes user, configure, write, read;
+};
+
+/* The same over the routing keys of one exchange. */
+struct def_topic_permission {
+    uint64_t vhost_id;
+    struct bytes user, exchange, write, read;
+};
+
 /* The last message of a routing key. */
 struct def_retained {
     uint64_t vhost_id;
@@ -67,6 +79,8 @@ enum op_kind {
     OP_BINDING_DELETE, /* id */
     OP_USER_PUT,
     OP_USER_DELETE, /* user.name */
+    OP_PERMISSION_PUT,
+    OP_TOPIC_PERMISSION_PUT,
     OP_NOTE_PUT,    /* id = queue, bits */
     OP_NOTE_DELETE, /* id */
     OP_RETAINED_PUT,
@@ -87,6 +101,8 @@ struct op {
         struct def_queue queue;
         struct def_binding binding;
         struct def_user user;
+        struct def_permission permission;
+        struct def_topic_permission topic_permission;
         struct def_retained retained;
     };
 };

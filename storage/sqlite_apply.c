@@ -189,6 +189,26 @@ static enum err user_delete(struct engine *e, struct bytes name)
     return sqlite_run(e, WRITE_USER_DELETE);
 }
 
+static enum err permission_put(struct engine *e, const struct def_permission *p)
+{
+    bind_number(e, WRITE_PERMISSION_PUT, 1, p->vhost_id);
+    bind_text(e, WRITE_PERMISSION_PUT, 2, p->user);
+    bind_text(e, WRITE_PERMISSION_PUT, 3, p->configure);
+    bind_text(e, WRITE_PERMISSION_PUT, 4, p->write);
+    bind_text(e, WRITE_PERMISSION_PUT, 5, p->read);
+    return sqlite_run(e, WRITE_PERMISSION_PUT);
+}
+
+static enum err topic_permission_put(struct engine *e, const struct def_topic_permission *p)
+{
+    bind_number(e, WRITE_TOPIC_PERMISSION_PUT, 1, p->vhost_id);
+    bind_text(e, WRITE_TOPIC_PERMISSION_PUT, 2, p->user);
+    bind_text(e, WRITE_TOPIC_PERMISSION_PUT, 3, p->exchange);
+    bind_text(e, WRITE_TOPIC_PERMISSION_PUT, 4, p->write);
+    bind_text(e, WRITE_TOPIC_PERMISSION_PUT, 5, p->read);
+    return sqlite_run(e, WRITE_TOPIC_PERMISSION_PUT);
+}
+
 static enum err note_put(struct engine *e, const struct op *o)
 {
     bind_number(e, WRITE_NOTE_PUT, 1, o->id);
@@ -265,6 +285,10 @@ enum err sqlite_apply(struct engine *e, const struct op *o)
         return user_put(e, &o->user);
     case OP_USER_DELETE:
         return user_delete(e, o->user.name);
+    case OP_PERMISSION_PUT:
+        return permission_put(e, &o->permission);
+    case OP_TOPIC_PERMISSION_PUT:
+        return topic_permission_put(e, &o->topic_permission);
     case OP_NOTE_PUT:
         return note_put(e, o);
     case OP_NOTE_DELETE:

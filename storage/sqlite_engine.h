@@ -49,6 +49,12 @@
     X(USER_PUT, "INSERT OR REPLACE INTO user(name, password_hash, tags, checksum)"      \
                 " VALUES(?1, ?2, ?3, row_sum(?1, ?2, ?3))")                             \
     X(USER_DELETE, "DELETE FROM user WHERE name=?1")                                    \
+    X(PERMISSION_PUT, "INSERT OR REPLACE INTO permission(vhost, user,"                  \
+                      " configure, write, read, checksum)"                              \
+                      " VALUES(?1,?2,?3,?4,?5, row_sum(?1,?2,?3,?4,?5))")               \
+    X(TOPIC_PERMISSION_PUT, "INSERT OR REPLACE INTO topic_permission(vhost, user,"      \
+                            " exchange, write, read, checksum)"                         \
+                            " VALUES(?1,?2,?3,?4,?5, row_sum(?1,?2,?3,?4,?5))")         \
     X(NOTE_PUT, "INSERT OR REPLACE INTO note(queue, note, checksum)"                    \
                 " VALUES(?1, ?2, row_sum(?1, ?2))")                                     \
     X(NOTE_DELETE, "DELETE FROM note WHERE queue=?1")                                   \

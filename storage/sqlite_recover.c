@@ -140,6 +140,24 @@ static void on_user(struct recovery *r, sqlite3_stmt *s)
         r->sink->user(r->arg, &u);
 }
 
+static void on_permission(struct recovery *r, sqlite3_stmt *s)
+{
+    struct def_permission p = { number(s, 0), column(s, 1), column(s, 2), column(s, 3),
+                                column(s, 4) };
+
+    if (sound(r, s))
+        r->sink->permission(r->arg, &p);
+}
+
+static void on_topic_permission(struct recovery *r, sqlite3_stmt *s)
+{
+    struct def_topic_permission p = { number(s, 0), column(s, 1), column(s, 2), column(s, 3),
+                                      column(s, 4) };
+
+    if (sound(r, s))
+        r->sink->topic_permission(r->arg, &p);
+}
+
 static void on_note(struct recovery *r, sqlite3_stmt *s)
 {
     if (sound(r, s))
@@ -208,6 +226,13 @@ static const struct {
     { "SELECT name, password_hash, tags, checksum = row_sum(name, password_hash, tags)"
       " FROM user ORDER BY name",
       on_user },
+    { "SELECT vhost, user, configure, write, read, checksum ="
+      " row_sum(vhost, user, configure, write, read) FROM permission ORDER BY vhost, user",
+      on_permission },
+    { "SELECT vhost, user, exchange, write, read, checksum ="
+      " row_sum(vhost, user, exchange, write, read) FROM topic_permission"
+      " ORDER BY vhost, user, exchange",
+      on_topic_permission },
     { "SELECT queue, note, checksum = row_sum(queue, note) FROM note ORDER BY queue", on_note },
     { "SELECT vhost, routing_key, props, body, stored_ms, expires_ms, checksum ="
       " row_sum(vhost, routing_key, props, body, stored_ms, expires_ms) FROM retained"
@@ -342,10 +367,11 @@ static enum err sweep_orphans(struct recovery *r)
 static enum err check_definitions(struct recovery *r)
 {
     static const char *const checks[] = {
-        "PRAGMA quick_check(vhost)", "PRAGMA quick_check(exchange)",
-        "PRAGMA quick_check(queue)", "PRAGMA quick_check(binding)",
-        "PRAGMA quick_check(user)",  "PRAGMA quick_check(settled)",
-        "PRAGMA quick_check(note)",  "PRAGMA quick_check(retained)",
+        "PRAGMA quick_check(vhost)",      "PRAGMA quick_check(exchange)",
+        "PRAGMA quick_check(queue)",      "PRAGMA quick_check(binding)",
+        "PRAGMA quick_check(user)",       "PRAGMA quick_check(settled)",
+        "PRAGMA quick_check(note)",       "PRAGMA quick_check(retained)",
+        "PRAGMA quick_check(permission)", "PRAGMA quick_check(topic_permission)",
     };
     enum err err = OK;
 

@@ -41,6 +41,16 @@ static const char *const steps[] = {
     "CREATE TABLE retained(vhost INTEGER, routing_key BLOB, props BLOB NOT NULL,"
     " body BLOB NOT NULL, stored_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
     " checksum INTEGER NOT NULL, PRIMARY KEY(vhost, routing_key)) STRICT, WITHOUT ROWID;",
+
+    /* Users of the versions before could do everything, and still can. */
+    "CREATE TABLE permission(vhost INTEGER, user TEXT, configure TEXT NOT NULL,"
+    " write TEXT NOT NULL, read TEXT NOT NULL, checksum INTEGER NOT NULL,"
+    " PRIMARY KEY(vhost, user)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE topic_permission(vhost INTEGER, user TEXT, exchange TEXT,"
+    " write TEXT NOT NULL, read TEXT NOT NULL, checksum INTEGER NOT NULL,"
+    " PRIMARY KEY(vhost, user, exchange)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO permission SELECT vhost.id, user.name, '.*', '.*', '.*',"
+    " row_sum(vhost.id, user.name, '.*', '.*', '.*') FROM vhost, user;",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof *steps };

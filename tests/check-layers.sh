@@ -26,6 +26,7 @@ system_rules='
 ^pthread\.h$      ^storage/|^broker/(session/)?auth
 ^threads\.h$      ^$
 ^cjson/           ^(config|client/cmd)/
+^pcre2\.h$        ^broker/core/pattern\.c$
 ^crypt\.h$        ^broker/(session/)?auth
 ^sha1\.h$         ^broker/session/ws_session
 ^systemd/         ^broker/[^/]+$
@@ -107,6 +108,7 @@ broker/core/c.c           #include "storage/engine_sqlite.h"    | #include "stor
 broker/core/d.c           #include "base/clock.h"               | #include "base/map.h"
 broker/core/e.c           store_submit(c->store, c->commit);    | core_submit(c);
 broker/core/f.c           uint64_t now = time(NULL);            | uint64_t t = core_time(c);
+broker/core/g.c           #include <pcre2.h>                    | #include "broker/core/pattern.h"
 broker/session/a.c        #include "broker/net/conn.h"          | #include "broker/core/core.h"
 broker/session/b.c        #include "storage/store.h"            | #include "proto/stomp.h"
 broker/session/c.c        #include <event2/event.h>             | #include <string.h>

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "broker/core/state.h"
+#include "broker/core/user.h"
 
 struct client *client_get(const struct core *c, client_id id)
 {
@@ -52,6 +53,7 @@ client_id core_client_join(struct core *c, client_id connection, void *owner)
 
     CHECK(to->connection == connection);
     cl->connection = connection;
+    cl->user = to->user;
     to->joined++;
     check_event("client.join", cl->id, connection);
     return cl->id;
@@ -85,6 +87,7 @@ void core_client_close(struct core *c, client_id id, uint64_t now_ms)
     if (cl->connection != id)
         client_get(c, cl->connection)->joined--;
     slots_remove(&c->clients, id);
+    may_free(&cl->may);
     mem_free(cl->held);
     mem_free(cl);
 }

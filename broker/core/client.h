@@ -11,8 +11,11 @@
 
 struct batch;
 struct queue;
+struct may;
 struct span;
+struct user;
 struct vhost;
+struct vhost_permission;
 
 /* One unacked delivery.  span NULL: settled, its place not yet reclaimed. */
 struct delivery {
@@ -62,13 +65,17 @@ struct client {
     client_id id;
     void *owner;
     struct vhost *vhost;
-    struct list consumers; /* struct consumer.in_client */
-    struct list gets;      /* struct get.in_client */
-    struct list writing;   /* struct blob.in_writer: not yet published */
-    struct list reading;   /* struct reading.in_client: being sent to it */
-    struct list exclusive; /* struct queue.in_owner: of a connection */
-    client_id connection;  /* owns what it declares exclusive; itself, unless it was joined */
-    uint32_t joined;       /* clients that belong to this connection */
+    struct user *user;                   /* that it acts for; NULL: the broker itself */
+    struct vhost_permission *permission; /* of that user here; NULL: none, or not looked up yet */
+    struct may *may;                     /* NULL: no pattern was asked yet */
+    uint64_t permissions_seen;           /* core->permission_changes as of then */
+    struct list consumers;               /* struct consumer.in_client */
+    struct list gets;                    /* struct get.in_client */
+    struct list writing;                 /* struct blob.in_writer: not yet published */
+    struct list reading;                 /* struct reading.in_client: being sent to it */
+    struct list exclusive;               /* struct queue.in_owner: of a connection */
+    client_id connection; /* owns what it declares exclusive; itself, unless it was joined */
+    uint32_t joined;      /* clients that belong to this connection */
     struct ledger ledger;
     size_t room;
     bool starved; /* some consumer found no room */

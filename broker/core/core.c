@@ -7,6 +7,7 @@
 #include "broker/core/names.h"
 #include "broker/core/publish.h"
 #include "broker/core/state.h"
+#include "broker/core/user.h"
 
 struct core *core_new(const struct core_options *o)
 {

@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "broker/core/effect.h"
+#include "broker/core/pattern.h"
 #include "storage/op.h"
 #include "storage/engine.h"
 #include "storage/record.h"
@@ -61,6 +62,8 @@ void core_stopping(struct core *c);
 
 /* 0: no such vhost. */
 uint64_t core_vhost_find(const struct core *c, struct bytes name);
+/* Of one that is there. */
+struct bytes core_vhost_name(const struct core *c, uint64_t id);
 /* Walks them: start with *at = 0, false ends. */
 bool core_vhost_each(const struct core *c, size_t *at, uint64_t *id);
 enum err core_vhost_add(struct core *c, struct bytes name) MUST_USE;
@@ -71,6 +74,40 @@ struct core_user {
 bool core_user_find(const struct core *c, struct bytes name, struct core_user *out);
 void core_user_put(struct core *c, const struct core_user *u);
 size_t core_user_count(const struct core *c);
+
+/* ---- permissions, as RabbitMQ has them: patterns over names (pattern.h) ---- */
+
+enum permission { PERMISSION_CONFIGURE, PERMISSION_WRITE, PERMISSION_READ };
+
+/* Adds or replaces.  ERR_NOT_FOUND (user, vhost), ERR_INVALID (a pattern). */
+enum err core_permission_put(struct core *c, const struct def_permission *d) MUST_USE;
+/* The same for the routing keys of one exchange.  In its patterns {username}, {vhost} and
+ * {client_id} stand for the client's own. */
+enum err core_topic_permission_put(struct core *c, const struct def_topic_permission *d) MUST_USE;
+/* Is it a pattern of that kind?  `why` (may be NULL) as pattern_new has it. */
+bool core_topic_pattern_ok(struct bytes text, char why[PATTERN_WHY_BYTES]);
+
+/* Who has no permission in a vhost may not open it. */
+bool core_user_may_enter(const struct core *c, struct bytes user, uint64_t vhost_id);
+
+/* The client, and those joined to it from now on, acts for that user, which is there.
+ * One that acts for nobody is the broker's own and may do everything. */
+void core_client_user(struct core *c, client_id id, struct bytes user);
+/* Views; `user` is empty for the broker's own. */
+void core_client_names(const struct core *c, client_id id, struct bytes *user, struct bytes *vhost);
+
+/* May it do that to the exchange or queue? */
+bool core_may(struct core *c, client_id id, enum permission what, struct bytes name);
+
+struct core_topic {
+    struct bytes exchange, routing_key;
+    struct bytes client_id; /* in its protocol, always the same for a client; may be empty */
+    /* Names are written into patterns as MQTT's topics are into keys: with '/' and '.'
+     * swapped (docs/decisions/0012). */
+    bool swapped;
+};
+/* May it, as for the routing key?  True where the exchange is not of type topic. */
+bool core_may_topic(struct core *c, client_id id, enum permission what, const struct core_topic *t);
 
 /* ---- clients: a STOMP or MQTT connection, an AMQP channel ---- */
 
@@ -109,9 +146,11 @@ enum err core_exchange_declare(struct core *c, client_id id, const struct exchan
 enum err core_exchange_delete(struct core *c, client_id id, struct bytes name, bool if_unused,
                               const char **why) MUST_USE;
 
+enum { CORE_MADE_NAME_BYTES = 96 }; /* with a NUL; prefixes are constants */
+
 struct queue_spec {
-    struct bytes name; /* empty: the core makes one, beginning with `prefix` */
-    struct bytes prefix;
+    struct bytes name;   /* empty: the core makes one, beginning with `prefix` */
+    struct bytes prefix; /* a name with it may be one that is reserved */
     bool durable, exclusive, auto_delete, passive;
     struct bytes arguments; /* field table: x-message-ttl x-expires x-max-length ... */
 };
@@ -127,6 +166,8 @@ struct queue_info {
  * ERR_LIMIT. */
 enum err core_queue_declare(struct core *c, client_id id, const struct queue_spec *s,
                             struct queue_info *out, const char **why, uint64_t now_ms) MUST_USE;
+/* Writes the name that the core would make, for who must know it before; its length. */
+size_t core_queue_name(struct core *c, struct bytes prefix, char out[CORE_MADE_NAME_BYTES]);
 /* ERR_NOT_FOUND, ERR_LOCKED, ERR_IN_USE, ERR_NOT_EMPTY; *count: messages that went. */
 enum err core_queue_delete(struct core *c, client_id id, struct bytes name, bool if_unused,
                            bool if_empty, uint64_t *count, const char **why) MUST_USE;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* names.h - vhosts and users: recovery and end.  Private to the core. */
+/* names.h - vhosts: recovery and end.  Private to the core. */
 #ifndef CORE_NAMES_H
 #define CORE_NAMES_H
 
@@ -9,7 +9,5 @@ struct vhost;
 
 void vhost_recover(struct core *c, const struct def_vhost *d);
 void vhost_free(struct core *c, struct vhost *v); /* with its exchanges and queues */
-void user_recover(struct core *c, const struct def_user *d);
-void users_free(struct core *c);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Queues come and go: declare, delete, purge, expire, recover. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -69,12 +70,14 @@ static struct queue *queue_new(struct core *c, struct vhost *v, uint64_t id, str
     return q;
 }
 
-/* A name of 128 random bits: not to be guessed, and free in all likelihood. */
-static void make_name(struct core *c, struct bytes prefix, struct buf *out)
+/* Of 128 random bits: not to be guessed, and free in all likelihood. */
+size_t core_queue_name(struct core *c, struct bytes prefix, char out[CORE_MADE_NAME_BYTES])
 {
-    buf_bytes(out, prefix);
-    buf_fmt(out, "%016llx%016llx", (unsigned long long)core_random(c),
-            (unsigned long long)core_random(c));
+    unsigned long long high = core_random(c), low = core_random(c);
+    int n = snprintf(out, CORE_MADE_NAME_BYTES, "%.*s%016llx%016llx", BYTES_FMT(prefix), high, low);
+
+    CHECK(n > 0 && n < CORE_MADE_NAME_BYTES);
+    return (size_t)n;
 }
 
 static void fill_info(const struct queue *q, struct queue_info *out)
@@ -129,9 +132,10 @@ static enum err check_new(const struct core *c, const struct queue_spec *s, cons
 
     if (s->passive)
         return fail(ERR_NOT_FOUND, why, "no such queue");
-    if (s->name.n > NAME_MAX_BYTES || s->prefix.n > NAME_MAX_BYTES - 32)
+    if (s->name.n > NAME_MAX_BYTES)
         return fail(ERR_INVALID, why, "queue name is longer than 255 bytes");
-    if (bytes_starts(s->name, BYTES("amq.")))
+    if (bytes_starts(s->name, BYTES("amq.")) &&
+        (s->prefix.n == 0 || !bytes_starts(s->name, s->prefix)))
         return fail(ERR_REFUSED, why, "queue names beginning with amq. are reserved");
     if (memchr(s->name.p ? s->name.p : (const uint8_t *)"", 0, s->name.n))
         return fail(ERR_INVALID, why, "queue name holds a NUL");
@@ -150,20 +154,19 @@ enum err core_queue_declare(struct core *c, client_id id, const struct queue_spe
     struct client *cl = client_get(c, id);
     struct queue *q = s->name.n ? queue_find(cl->vhost, s->name) : NULL;
     enum err e = q ? redeclare(cl, q, s, why) : check_new(c, s, why);
-    struct buf name = { 0 };
+    char made[CORE_MADE_NAME_BYTES];
+    struct bytes name = s->name;
 
     c->now_ms = now_ms;
     if (e != OK)
         return e;
     if (!q) {
-        buf_bytes(&name, s->name);
         if (name.n == 0)
-            make_name(c, s->prefix, &name);
-        q = queue_new(c, cl->vhost, c->next_def_id++, buf_view(&name), s->arguments);
+            name = bytes_of(made, core_queue_name(c, s->prefix, made));
+        q = queue_new(c, cl->vhost, c->next_def_id++, name, s->arguments);
         q->durable = s->durable;
         q->auto_delete = s->auto_delete;
         q->exclusive = s->exclusive;
-        buf_fini(&name);
         if (q->exclusive) {
             q->owner = cl->connection;
             list_push_back(&client_get(c, q->owner)->exclusive, &q->in_owner);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "broker/core/names.h"
 #include "broker/core/state.h"
+#include "broker/core/user.h"
 
 static void on_boot(void *arg, uint64_t boot, bool clean_stop)
 {
@@ -40,6 +41,16 @@ static void on_binding(void *arg, const struct def_binding *d)
 static void on_user(void *arg, const struct def_user *d)
 {
     user_recover(arg, d);
+}
+
+static void on_permission(void *arg, const struct def_permission *d)
+{
+    permission_recover(arg, d);
+}
+
+static void on_topic_permission(void *arg, const struct def_topic_permission *d)
+{
+    topic_permission_recover(arg, d);
 }
 
 static void on_note(void *arg, uint64_t queue_id, struct bytes note)
@@ -159,6 +170,8 @@ const struct recover_sink core_recover_sink = {
     .queue = on_queue,
     .binding = on_binding,
     .user = on_user,
+    .permission = on_permission,
+    .topic_permission = on_topic_permission,
     .note = on_note,
     .retained = on_retained,
     .blob = on_blob,

@@ -30,7 +30,8 @@ struct core {
 
     struct map vhosts; /* by name */
     struct map vhost_by_id, exchange_by_id, queue_by_id;
-    struct map users;      /* by name */
+    struct map users; /* by name */
+    uint64_t permission_changes;
     struct map queue_args; /* those in use, see queue_args_share */
     uint64_t next_def_id;  /* of vhosts, exchanges, queues, bindings */
     uint32_t exchange_count, binding_count, queue_count;

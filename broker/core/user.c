@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: MIT
 /* Users: names and password hashes.  The hash itself is the auth worker's. */
+#include "broker/core/user.h"
+
 #include "base/mem.h"
-#include "broker/core/names.h"
 #include "broker/core/state.h"
 
-struct user {
-    char *name, *hash, *tags;
-};
-
-static void user_free(struct user *u)
+static void user_set(struct user *u, struct bytes hash, struct bytes tags)
 {
-    if (!u)
-        return;
-    mem_free(u->name);
-    mem_free(u->hash);
-    mem_free(u->tags);
-    mem_free(u);
+    char *old_hash = u->hash, *old_tags = u->tags;
+
+    u->hash = bytes_dup_str(hash);
+    u->tags = bytes_dup_str(tags);
+    mem_free(old_hash);
+    mem_free(old_tags);
 }
 
 static void user_add(struct core *c, struct bytes name, struct bytes hash, struct bytes tags)
 {
-    struct user *u = mem_new(struct user);
+    struct user *u = map_get(&c->users, name);
 
-    u->name = bytes_dup_str(name);
-    u->hash = bytes_dup_str(hash);
-    u->tags = bytes_dup_str(tags);
-    user_free(map_put(&c->users, bytes_str(u->name), u));
+    if (!u) {
+        u = mem_new(struct user);
+        u->name = bytes_dup_str(name);
+        u->permissions.seed = u->topics.seed = c->opt.seed;
+        (void)map_put(&c->users, bytes_str(u->name), u);
+    }
+    user_set(u, hash, tags);
 }
 
 bool core_user_find(const struct core *c, struct bytes name, struct core_user *out)
@@ -40,6 +40,11 @@ bool core_user_find(const struct core *c, struct bytes name, struct core_user *o
 
 void core_user_put(struct core *c, const struct core_user *u)
 {
+    const struct user *old = map_get(&c->users, u->name);
+
+    if (old && bytes_eq(bytes_str(old->hash), u->password_hash) &&
+        bytes_eq(bytes_str(old->tags), u->tags))
+        return;
     struct op *op = core_op(c, OP_USER_PUT);
 
     op->user = (struct def_user){ commit_copy(c->open, u->name),
@@ -62,7 +67,12 @@ void users_free(struct core *c)
 {
     struct user *u;
 
-    for (size_t at = 0; (u = map_next(&c->users, &at));)
-        user_free(u);
+    for (size_t at = 0; (u = map_next(&c->users, &at));) {
+        permissions_free(u);
+        mem_free(u->name);
+        mem_free(u->hash);
+        mem_free(u->tags);
+        mem_free(u);
+    }
     map_fini(&c->users);
 }

@@ -34,6 +34,14 @@ uint64_t core_vhost_find(const struct core *c, struct bytes name)
     return v ? v->id : 0;
 }
 
+struct bytes core_vhost_name(const struct core *c, uint64_t id)
+{
+    const struct vhost *v = map_get(&c->vhost_by_id, map_key_u64(&id));
+
+    CHECK(v);
+    return bytes_str(v->name);
+}
+
 bool core_vhost_each(const struct core *c, size_t *at, uint64_t *id)
 {
     const struct vhost *v = map_next(&c->vhosts, at);

@@ -144,7 +144,7 @@ static bool where_to_consume(struct amqp_channel *ch, const struct amqp_args *ar
         !amqp_queue_name(ch, args->id, a->queue, &c->queue))
         return false;
     if (!amqp_is_reply_to(c->queue))
-        return true;
+        return amqp_may_queue(ch, args->id, PERMISSION_READ, c->queue);
     if (!reply_queue_make(ch, a->no_ack))
         return false;
     c->queue = buf_view(&ch->reply_queue);
@@ -203,7 +203,8 @@ void amqp_on_get(struct amqp_channel *ch, const struct amqp_args *args)
     struct bytes name;
     const char *why = NULL;
 
-    if (!amqp_queue_name(ch, args->id, a->queue, &name))
+    if (!amqp_queue_name(ch, args->id, a->queue, &name) ||
+        !amqp_may_queue(ch, args->id, PERMISSION_READ, name))
         return;
     enum err e = core_get(core_of(ch), ch->client, name, a->no_ack, 0, &why);
     if (e != OK)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* exchange.* and what the core's errors are called in AMQP. */
 #include "broker/session/amqp_session.h"
+#include "proto/table.h"
 
 static const char *text_or(const char *why, const char *otherwise)
 {
@@ -65,6 +66,31 @@ static bool knows_type(struct bytes type)
     return false;
 }
 
+static bool is_there(struct amqp_channel *ch, struct bytes exchange)
+{
+    struct exchange_spec probe = { .name = exchange, .passive = true };
+
+    return core_exchange_declare(ch->conn->s.env->core, ch->client, &probe, NULL) == OK;
+}
+
+/* A new one that hands on what it cannot route needs to be allowed that. */
+static bool may_declare(struct amqp_channel *ch, uint32_t method,
+                        const struct amqp_exchange_declare *a)
+{
+    struct table_value v;
+    struct bytes alternate;
+
+    if (a->passive)
+        return true;
+    if (!amqp_may_exchange(ch, method, PERMISSION_CONFIGURE, a->exchange))
+        return false;
+    if (!table_find(a->arguments, BYTES("alternate-exchange"), &v) || !table_str(&v, &alternate) ||
+        is_there(ch, a->exchange))
+        return true;
+    return amqp_may_exchange(ch, method, PERMISSION_READ, a->exchange) &&
+           amqp_may_exchange(ch, method, PERMISSION_WRITE, alternate);
+}
+
 void amqp_on_exchange_declare(struct amqp_channel *ch, const struct amqp_args *args)
 {
     const struct amqp_exchange_declare *a = &args->exchange_declare;
@@ -82,6 +108,8 @@ void amqp_on_exchange_declare(struct amqp_channel *ch, const struct amqp_args *a
                           log_text(a->type).s);
         return;
     }
+    if (!may_declare(ch, args->id, a))
+        return;
     enum err e = core_exchange_declare(ch->conn->s.env->core, ch->client, &spec, &why);
     if (e != OK)
         amqp_fail_err(ch, e, args->id, "exchange", a->exchange, why);
@@ -96,9 +124,11 @@ void amqp_on_exchange_delete(struct amqp_channel *ch, const struct amqp_args *ar
 {
     const struct amqp_exchange_delete *a = &args->exchange_delete;
     const char *why = NULL;
+
+    if (!amqp_may_exchange(ch, args->id, PERMISSION_CONFIGURE, a->exchange))
+        return;
     enum err e = core_exchange_delete(ch->conn->s.env->core, ch->client, a->exchange, a->if_unused,
                                       &why);
-
     if (e != OK && e != ERR_NOT_FOUND)
         amqp_fail_err(ch, e, args->id, "exchange", a->exchange, why);
     else if (!a->nowait)
@@ -109,11 +139,16 @@ void amqp_on_exchange_delete(struct amqp_channel *ch, const struct amqp_args *ar
 static void bind_failed(struct amqp_channel *ch, enum err e, uint32_t method,
                         const struct amqp_exchange_bind *a, const char *why)
 {
-    struct exchange_spec probe = { .name = a->source, .passive = true };
-    bool has_source = a->source.n == 0 ||
-                      core_exchange_declare(ch->conn->s.env->core, ch->client, &probe, NULL) == OK;
+    bool has_source = a->source.n == 0 || is_there(ch, a->source);
 
     amqp_fail_err(ch, e, method, "exchange", has_source ? a->destination : a->source, why);
+}
+
+static bool may_bind(struct amqp_channel *ch, uint32_t method, const struct amqp_exchange_bind *a)
+{
+    return amqp_may_exchange(ch, method, PERMISSION_WRITE, a->destination) &&
+           amqp_may_exchange(ch, method, PERMISSION_READ, a->source) &&
+           amqp_may_topic(ch, method, PERMISSION_READ, a->source, a->routing_key);
 }
 
 void amqp_on_exchange_bind(struct amqp_channel *ch, const struct amqp_args *args)
@@ -125,8 +160,10 @@ void amqp_on_exchange_bind(struct amqp_channel *ch, const struct amqp_args *args
                                  .to_exchange = true,
                                  .arguments = a->arguments };
     const char *why = NULL;
-    enum err e = core_bind(ch->conn->s.env->core, ch->client, &spec, &why);
 
+    if (!may_bind(ch, args->id, a))
+        return;
+    enum err e = core_bind(ch->conn->s.env->core, ch->client, &spec, &why);
     if (e != OK)
         bind_failed(ch, e, args->id, a, why);
     else if (!a->nowait)
@@ -142,8 +179,13 @@ void amqp_on_exchange_unbind(struct amqp_channel *ch, const struct amqp_args *ar
                                  .to_exchange = true,
                                  .arguments = a->arguments };
     const char *why = NULL;
-    enum err e = core_unbind(ch->conn->s.env->core, ch->client, &spec, &why);
 
+    if (!may_bind(ch, args->id,
+                  &(struct amqp_exchange_bind){ .destination = a->destination,
+                                                .source = a->source,
+                                                .routing_key = a->routing_key }))
+        return;
+    enum err e = core_unbind(ch->conn->s.env->core, ch->client, &spec, &why);
     if (e != OK && e != ERR_NOT_FOUND)
         amqp_fail_err(ch, e, args->id, "exchange", a->destination, why);
     else if (!a->nowait)

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "broker/session/auth.h"
+#include "broker/session/permit.h"
 #include "proto/table.h"
 
 static const struct bytes guest = { (const uint8_t *)"guest", 5 };
@@ -227,8 +228,13 @@ static void on_open(struct amqp_session *s, const struct amqp_args *args)
         amqp_fail(s, AMQP_NOT_ALLOWED, args->id, "vhost %s not found", log_text(name).s);
         return;
     }
+    if (!permit_vhost(env, bytes_str(s->user), s->vhost_id)) {
+        amqp_fail(s, AMQP_NOT_ALLOWED, args->id, "%s", env->denied);
+        return;
+    }
     s->vhost = bytes_dup_str(name);
     s->client = core_client_open(env->core, s->vhost_id, &s->s.port);
+    core_client_user(env->core, s->client, bytes_str(s->user));
     s->state = AMQP_STATE_RUNNING;
     put0(s, &(struct amqp_args){ .id = AMQP_connection_open_ok });
     s->last_in_ms = env->now_mono_ms;

@@ -61,6 +61,22 @@ static bool check_keys(struct amqp_channel *ch, struct bytes headers, struct byt
     return !*has || is_key_list(&v) || refuse(ch, "not an array of strings: the header", name);
 }
 
+/* Those keys are written to as well. */
+static bool may_keys(struct amqp_channel *ch, struct bytes headers, struct bytes name,
+                     struct bytes exchange)
+{
+    struct table_value list, v;
+    struct bytes key;
+
+    if (!table_find(headers, name, &list))
+        return true;
+    for (struct table_iter it = table_iter(list.raw); table_next_element(&it, &v);)
+        if (table_str(&v, &key) &&
+            !amqp_may_topic(ch, AMQP_basic_publish, PERMISSION_WRITE, exchange, key))
+            return false;
+    return true;
+}
+
 static bool take_delay(struct amqp_channel *ch, struct bytes headers, struct publish *p)
 {
     struct table_value v;
@@ -120,7 +136,9 @@ bool amqp_properties(struct amqp_channel *ch, struct bytes props, struct publish
         return false;
     if (v.headers.n > 0 &&
         (!check_keys(ch, v.headers, BYTES("CC"), &has_cc) ||
-         !check_keys(ch, v.headers, BYTES("BCC"), &has_bcc) || !take_delay(ch, v.headers, p)))
+         !check_keys(ch, v.headers, BYTES("BCC"), &has_bcc) ||
+         !may_keys(ch, v.headers, BYTES("CC"), p->m.exchange) ||
+         !may_keys(ch, v.headers, BYTES("BCC"), p->m.exchange) || !take_delay(ch, v.headers, p)))
         return false;
     fast_reply = v.flags & PROPS_reply_to && amqp_is_reply_to(v.reply_to);
     if (fast_reply && !ch->reply_consumer) {

@@ -164,6 +164,12 @@ static bool peek(const struct amqp_channel *ch, struct bytes in, uint8_t type,
            out->type == type && out->channel == ch->number;
 }
 
+static bool may_publish(struct amqp_channel *ch, const struct amqp_basic_publish *a)
+{
+    return amqp_may_exchange(ch, AMQP_basic_publish, PERMISSION_WRITE, a->exchange) &&
+           amqp_may_topic(ch, AMQP_basic_publish, PERMISSION_WRITE, a->exchange, a->routing_key);
+}
+
 size_t amqp_publish_whole(struct amqp_channel *ch, const struct amqp_args *args, struct bytes in)
 {
     const struct amqp_basic_publish *a = &args->basic_publish;
@@ -179,7 +185,7 @@ size_t amqp_publish_whole(struct amqp_channel *ch, const struct amqp_args *args,
                             body.payload.n != c.body_size))
         return 0;
     ch->conn->s.env->count.frames_in += more ? 2 : 1;
-    if (!is_size_allowed(ch, c.body_size))
+    if (!is_size_allowed(ch, c.body_size) || !may_publish(ch, a))
         return used + more;
     struct publish p = { .m = { .exchange = a->exchange,
                                 .routing_key = a->routing_key,
@@ -217,6 +223,8 @@ void amqp_on_publish(struct amqp_channel *ch, const struct amqp_args *args)
         amqp_channel_fail(ch, AMQP_NOT_IMPLEMENTED, args->id, "immediate=true");
         return;
     }
+    if (!may_publish(ch, a))
+        return;
     in = ch->incoming = mem_new(struct amqp_incoming);
     in->mandatory = a->mandatory;
     in->exchange_n = a->exchange.n;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* queue.* : what is declared is on disk before its -ok leaves. */
 #include "broker/session/amqp_session.h"
+#include "proto/table.h"
 
 #define SERVER_PREFIX BYTES("amq.gen-")
 
@@ -49,17 +50,35 @@ static bool look_at_reply_queue(struct amqp_channel *ch, const struct amqp_queue
     return amqp_is_reply_to(a->queue) || core_queue_look(core_of(ch), ch->client, a->queue, info);
 }
 
+/* A new one that dead-letters needs to be allowed that. */
+static bool may_declare(struct amqp_channel *ch, uint32_t method, const struct queue_spec *s)
+{
+    struct queue_info info;
+    struct table_value v;
+    struct bytes to;
+
+    if (s->passive)
+        return true;
+    if (!amqp_may_queue(ch, method, PERMISSION_CONFIGURE, s->name))
+        return false;
+    if (!table_find(s->arguments, BYTES("x-dead-letter-exchange"), &v) || !table_str(&v, &to) ||
+        core_queue_look(core_of(ch), ch->client, s->name, &info))
+        return true;
+    return amqp_may_queue(ch, method, PERMISSION_READ, s->name) &&
+           amqp_may_exchange(ch, method, PERMISSION_WRITE, to);
+}
+
 void amqp_on_queue_declare(struct amqp_channel *ch, const struct amqp_args *args)
 {
     const struct amqp_queue_declare *a = &args->queue_declare;
     struct queue_spec spec = { .name = a->queue,
-                               .prefix = SERVER_PREFIX,
                                .durable = a->durable,
                                .exclusive = a->exclusive,
                                .auto_delete = a->auto_delete,
                                .passive = a->passive,
                                .arguments = a->arguments };
     struct queue_info info;
+    char made[CORE_MADE_NAME_BYTES];
     const char *why = NULL;
 
     if (look_at_reply_queue(ch, a, &info)) {
@@ -67,6 +86,12 @@ void amqp_on_queue_declare(struct amqp_channel *ch, const struct amqp_args *args
         return;
     }
     if (a->passive && !amqp_queue_name(ch, args->id, a->queue, &spec.name))
+        return;
+    if (spec.name.n == 0) {
+        spec.prefix = SERVER_PREFIX;
+        spec.name = bytes_of(made, core_queue_name(core_of(ch), spec.prefix, made));
+    }
+    if (!may_declare(ch, args->id, &spec))
         return;
     enum err e = core_queue_declare(core_of(ch), ch->client, &spec, &info, &why,
                                     ch->conn->s.env->now_ms);
@@ -90,6 +115,13 @@ static void bind_failed(struct amqp_channel *ch, enum err e, uint32_t method,
         amqp_fail_err(ch, e, method, "queue", spec->target, why);
 }
 
+static bool may_bind(struct amqp_channel *ch, uint32_t method, const struct binding_spec *s)
+{
+    return amqp_may_queue(ch, method, PERMISSION_WRITE, s->target) &&
+           amqp_may_exchange(ch, method, PERMISSION_READ, s->exchange) &&
+           amqp_may_topic(ch, method, PERMISSION_READ, s->exchange, s->routing_key);
+}
+
 /* Without a queue and a key the last queue's name serves as both. */
 void amqp_on_queue_bind(struct amqp_channel *ch, const struct amqp_args *args)
 {
@@ -103,6 +135,8 @@ void amqp_on_queue_bind(struct amqp_channel *ch, const struct amqp_args *args)
         return;
     if (a->queue.n == 0 && a->routing_key.n == 0)
         spec.routing_key = spec.target;
+    if (!may_bind(ch, args->id, &spec))
+        return;
     enum err e = core_bind(core_of(ch), ch->client, &spec, &why);
     if (e != OK)
         bind_failed(ch, e, args->id, &spec, why);
@@ -122,6 +156,8 @@ void amqp_on_queue_unbind(struct amqp_channel *ch, const struct amqp_args *args)
         return;
     if (a->queue.n == 0 && a->routing_key.n == 0)
         spec.routing_key = spec.target;
+    if (!may_bind(ch, args->id, &spec))
+        return;
     enum err e = core_unbind(core_of(ch), ch->client, &spec, &why);
     if (e != OK && e != ERR_NOT_FOUND)
         bind_failed(ch, e, args->id, &spec, why);
@@ -136,7 +172,8 @@ void amqp_on_queue_purge(struct amqp_channel *ch, const struct amqp_args *args)
     uint64_t count = 0;
     const char *why = NULL;
 
-    if (!amqp_queue_name(ch, args->id, a->queue, &name))
+    if (!amqp_queue_name(ch, args->id, a->queue, &name) ||
+        !amqp_may_queue(ch, args->id, PERMISSION_READ, name))
         return;
     enum err e = core_queue_purge(core_of(ch), ch->client, name, &count, &why);
     if (e != OK)
@@ -155,7 +192,8 @@ void amqp_on_queue_delete(struct amqp_channel *ch, const struct amqp_args *args)
     uint64_t count = 0;
     const char *why = NULL;
 
-    if (!amqp_queue_name(ch, args->id, a->queue, &name))
+    if (!amqp_queue_name(ch, args->id, a->queue, &name) ||
+        !amqp_may_queue(ch, args->id, PERMISSION_CONFIGURE, name))
         return;
     enum err e = core_queue_delete(core_of(ch), ch->client, name, a->if_unused, a->if_empty, &count,
                                    &why);

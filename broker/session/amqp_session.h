@@ -221,6 +221,15 @@ void amqp_fail_err(struct amqp_channel *ch, enum err e, uint32_t method, const c
 bool amqp_queue_name(struct amqp_channel *ch, uint32_t method, struct bytes name,
                      struct bytes *out);
 
+/* ---- amqp_permit.c: false: failed with 403 ---- */
+
+bool amqp_may_exchange(struct amqp_channel *ch, uint32_t method, enum permission what,
+                       struct bytes name);
+bool amqp_may_queue(struct amqp_channel *ch, uint32_t method, enum permission what,
+                    struct bytes name);
+bool amqp_may_topic(struct amqp_channel *ch, uint32_t method, enum permission what,
+                    struct bytes exchange, struct bytes routing_key);
+
 /* ---- amqp_publish.c ---- */
 
 void amqp_on_content_header(struct amqp_channel *ch, struct bytes payload);

@@ -118,6 +118,16 @@ bool auth_matches(struct bytes password, struct bytes hash)
     return same;
 }
 
+bool auth_hash_known(struct bytes hash)
+{
+    char *h = bytes_dup_str(hash);
+    int rc = crypt_checksalt(h);
+    bool known = *h == '$' && rc != CRYPT_SALT_INVALID && rc != CRYPT_SALT_METHOD_DISABLED;
+
+    mem_free(h);
+    return known;
+}
+
 char *auth_hash(struct bytes password, bool cheap)
 {
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];

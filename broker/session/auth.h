@@ -36,6 +36,9 @@ void auth_run(struct auth *a);
  * Returns a heap string (mem_free). */
 char *auth_hash(struct bytes password, bool cheap);
 
+/* Is it a hash in the form of crypt(3), of a method that is known here? */
+bool auth_hash_known(struct bytes hash);
+
 /* Checks without the worker; slow. */
 bool auth_matches(struct bytes password, struct bytes hash);
 

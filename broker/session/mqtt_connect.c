@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "broker/session/auth.h"
 #include "broker/session/mqtt_session.h"
+#include "broker/session/permit.h"
 #include "proto/table.h"
 
 static const struct bytes guest = { (const uint8_t *)"guest", 5 };
@@ -182,6 +183,21 @@ static bool put_connack(struct mqtt_session *s, const struct mqtt_connect *c, bo
     return false;
 }
 
+/* The session that is there or is to stay, and the will, which is not looked at again. */
+static bool may_connect(struct mqtt_session *s, const struct mqtt_connect *c)
+{
+    struct queue_info info;
+
+    if ((s->session_expiry_s > 0 ||
+         core_queue_look(mqtt_core(s), s->client, buf_view(&s->queue), &info)) &&
+        !mqtt_may_use_session(s))
+        return false;
+    if (!c->has_will)
+        return true;
+    mqtt_topic_to_key(&s->shared->key, c->will.topic);
+    return mqtt_may_publish(s, buf_view(&s->shared->key));
+}
+
 static void open_session(struct mqtt_session *s, const struct mqtt_connect *c)
 {
     struct session_env *env = s->s.env;
@@ -192,12 +208,17 @@ static void open_session(struct mqtt_session *s, const struct mqtt_connect *c)
     mqtt_queue_name(&s->queue, mqtt_client_id(s));
     buf_fit(&s->key);
     buf_fit(&s->queue);
+    s->client = core_client_open(env->core, s->vhost_id, &s->s.port);
+    core_client_user(env->core, s->client, bytes_str(s->user));
+    take_properties(s, c);
+    if (!may_connect(s, c)) {
+        mqtt_fail(s, MQTT_NOT_AUTHORIZED, "%s", env->denied);
+        return;
+    }
     s->shared->note.n = 0;
     if (!put_connack(s, c, false, &s->shared->note)) /* before anything is changed */
         return;
     take_over(s);
-    s->client = core_client_open(env->core, s->vhost_id, &s->s.port);
-    take_properties(s, c);
     core_client_prefetch(env->core, s->client, s->receive_max);
     bool present = find_session(s, c->clean_start);
 
@@ -310,6 +331,8 @@ void mqtt_auth_finished(struct mqtt_session *s, bool accepted)
     if (!accepted)
         mqtt_fail(s, MQTT_BAD_USER_NAME_OR_PASSWORD, "login was refused for user '%s'",
                   log_text(bytes_str(s->user)).s);
+    else if (!permit_vhost(s->s.env, bytes_str(s->user), s->vhost_id))
+        mqtt_fail(s, MQTT_NOT_AUTHORIZED, "%s", s->s.env->denied);
     else if (decode(s, buf_view(s->connect), &c))
         open_session(s, &c);
     mqtt_connect_free(s);

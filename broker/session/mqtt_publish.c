@@ -94,6 +94,12 @@ static bool payload_is_text(const struct mqtt_publish *p)
            p->payload.n != p->payload_bytes || utf8_valid(p->payload);
 }
 
+static bool may_publish(struct mqtt_session *s, struct bytes topic)
+{
+    mqtt_topic_to_key(&s->shared->key, topic);
+    return mqtt_may_publish(s, buf_view(&s->shared->key));
+}
+
 static uint8_t publish(struct mqtt_session *s, const struct mqtt_publish *p, struct bytes topic,
                        uint64_t blob_id)
 {
@@ -165,6 +171,17 @@ static void answer(struct mqtt_session *s, const struct mqtt_publish *p, uint8_t
     mqtt_due_ack(s, p->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, p->packet_id, reason, refused);
 }
 
+/* One of QoS 0 has no answer, and nothing is dropped without a word. */
+static void deny(struct mqtt_session *s, const struct mqtt_publish *p)
+{
+    if (p->qos == 0 || s->level < MQTT_5) {
+        mqtt_fail(s, MQTT_NOT_AUTHORIZED, "%s", s->s.env->denied);
+        return;
+    }
+    mqtt_log_fault(s, s->s.env->denied);
+    answer(s, p, MQTT_NOT_AUTHORIZED);
+}
+
 /* One that is known already was stored before: only its PUBREC went astray [MQTT-4.3.3-10]. */
 static bool is_known(struct mqtt_session *s, const struct mqtt_publish *p)
 {
@@ -185,7 +202,10 @@ void mqtt_on_publish(struct mqtt_session *s, const struct mqtt_publish *p)
     if (!may_retain(s, p) || !topic_of(s, p, &topic) || is_known(s, p) ||
         !within_receive_maximum(s, p))
         return;
-    answer(s, p, publish(s, p, topic, 0));
+    if (may_publish(s, topic))
+        answer(s, p, publish(s, p, topic, 0));
+    else
+        deny(s, p);
 }
 
 void mqtt_on_pubrel(struct mqtt_session *s, const struct mqtt_ack *a)
@@ -211,6 +231,29 @@ static bool is_size_allowed(struct mqtt_session *s, uint32_t size)
     return false;
 }
 
+/* Before its payload comes.  False: the connection has ended. */
+static bool begin_incoming(struct mqtt_session *s, const struct mqtt_publish *p)
+{
+    struct mqtt_incoming *m;
+    struct bytes topic;
+    const char *why = "";
+
+    if (!is_size_allowed(s, p->payload_bytes) || !may_retain(s, p) || !topic_of(s, p, &topic))
+        return false;
+    bool may = may_publish(s, topic);
+    if (!may && (p->qos == 0 || s->level < MQTT_5)) {
+        deny(s, p);
+        return false;
+    }
+    m = s->incoming = mem_new(struct mqtt_incoming);
+    m->size = m->left = p->payload_bytes;
+    if (may)
+        m->blob_id = core_blob_begin(mqtt_core(s), s->client, m->size, &why);
+    if (!m->blob_id)
+        m->reason = may ? MQTT_QUOTA_EXCEEDED : MQTT_NOT_AUTHORIZED;
+    return true;
+}
+
 size_t mqtt_publish_long(struct mqtt_session *s, const struct mqtt_head *head, struct bytes in)
 {
     struct bytes rest = bytes_head(bytes_from(in, head->bytes), head->remaining);
@@ -232,14 +275,11 @@ size_t mqtt_publish_long(struct mqtt_session *s, const struct mqtt_head *head, s
         mqtt_fail(s, reason, "%s", why);
         return in.n;
     }
-    if (!is_size_allowed(s, p.payload_bytes) || !may_retain(s, &p))
+    if (!begin_incoming(s, &p))
         return in.n;
-    struct mqtt_incoming *m = s->incoming = mem_new(struct mqtt_incoming);
-    m->size = m->left = p.payload_bytes;
+    struct mqtt_incoming *m = s->incoming;
     m->head_bytes = head->bytes;
     buf_put(&m->head, in.p, head->bytes + p.payload_at);
-    m->blob_id = core_blob_begin(mqtt_core(s), s->client, m->size, &why);
-    m->refused = m->blob_id == 0;
     return m->head.n;
 }
 
@@ -256,10 +296,8 @@ static void complete(struct mqtt_session *s)
     (void)mqtt_head_decode(all, s->level, MQTT_REMAINING_MAX, &head, &reason, &why);
     (void)mqtt_publish_head_decode(s->level, &head, bytes_from(all, m->head_bytes), &p, &reason,
                                    &why);
-    if (topic_of(s, &p, &topic) && !is_known(s, &p) && within_receive_maximum(s, &p)) {
-        answer(s, &p,
-               m->refused ? (uint8_t)MQTT_QUOTA_EXCEEDED : publish(s, &p, topic, m->blob_id));
-    }
+    if (topic_of(s, &p, &topic) && !is_known(s, &p) && within_receive_maximum(s, &p))
+        answer(s, &p, m->reason ? m->reason : publish(s, &p, topic, m->blob_id));
     mqtt_incoming_free(s);
 }
 
@@ -268,7 +306,7 @@ size_t mqtt_incoming_input(struct mqtt_session *s, struct bytes in)
     struct mqtt_incoming *m = s->incoming;
     struct bytes piece = bytes_head(in, m->left);
 
-    if (!m->refused)
+    if (m->blob_id)
         core_blob_append(mqtt_core(s), m->blob_id, piece);
     m->left -= (uint32_t)piece.n;
     if (m->left == 0)

@@ -25,6 +25,7 @@
 
 #define MQTT_EXCHANGE BYTES("amq.topic")
 #define MQTT_QUEUE_PREFIX "mqtt-subscription-"
+#define MQTT_QUEUE_FILTER BYTES("$queue/")
 #define MQTT_EXPIRY_NEVER UINT32_MAX
 
 enum mqtt_state {
@@ -96,7 +97,7 @@ struct mqtt_incoming {
     uint64_t blob_id;
     uint32_t left;
     uint32_t size;
-    bool refused;
+    uint8_t reason;     /* why it is refused; 0: it is not */
     struct buf head;    /* fixed and variable header, to be decoded again */
     uint8_t head_bytes; /* of the fixed one */
 };
@@ -205,6 +206,12 @@ void mqtt_shared_unref(struct session_env *env);
 /* Tells the core how much may be delivered now. */
 void mqtt_room(struct mqtt_session *s);
 
+/* ---- mqtt_permit.c: false: env->denied says why ---- */
+
+bool mqtt_may_publish(struct mqtt_session *s, struct bytes key);
+bool mqtt_may_subscribe(struct mqtt_session *s, struct bytes filter);
+bool mqtt_may_use_session(struct mqtt_session *s);
+
 /* ---- mqtt_due.c ---- */
 
 /* An ack of that type once all that the session did so far is on disk. */
@@ -284,6 +291,8 @@ void mqtt_queue_drop(struct mqtt_session *s);
 /* After a CONNECT that found its session: subscriptions are read back. */
 void mqtt_subscriptions_resume(struct mqtt_session *s);
 void mqtt_subscriptions_free(struct mqtt_session *s);
+/* The queue of a shared subscription. */
+void mqtt_share_name(struct buf *out, struct bytes group, struct bytes filter);
 /* One to another queue, as a note has it. */
 void mqtt_subscription_resume(struct mqtt_session *s, struct bytes filter, uint8_t options,
                               uint32_t id);

@@ -10,7 +10,6 @@
 #define A_OPTIONS BYTES("x-mqtt-options")
 #define A_ID BYTES("x-mqtt-subscription-id")
 #define A_FILTER BYTES("x-mqtt-filter")
-#define QUEUE_FILTER BYTES("$queue/")
 #define SHARE_PREFIX "mqtt-share-"
 
 enum { OPTION_QOS = 3, OPTION_NO_LOCAL = 4, OPTION_AS_PUBLISHED = 8 };
@@ -211,6 +210,14 @@ void mqtt_subscriptions_resume(struct mqtt_session *s)
 
 /* ---- shared queues ---- */
 
+void mqtt_share_name(struct buf *out, struct bytes group, struct bytes filter)
+{
+    buf_str(out, SHARE_PREFIX);
+    buf_bytes(out, group);
+    buf_u8(out, '-');
+    buf_bytes(out, filter);
+}
+
 /* The queue of a group lives as long as a session that is in it may. */
 static bool share_queue_make(struct mqtt_session *s, struct bytes name, struct bytes filter)
 {
@@ -256,10 +263,7 @@ static uint8_t subscribe_share(struct mqtt_session *s, sub_state *u, struct byte
     uint8_t reason = MQTT_QUOTA_EXCEEDED;
 
     u->source = MQTT_FROM_SHARE;
-    buf_str(&name, SHARE_PREFIX);
-    buf_bytes(&name, group);
-    buf_u8(&name, '-');
-    buf_bytes(&name, rest);
+    mqtt_share_name(&name, group, rest);
     if (share_queue_make(s, buf_view(&name), rest))
         reason = s->shares_held ? u->qos : consume_other(s, u, buf_view(&name));
     buf_fini(&name);
@@ -273,12 +277,16 @@ uint8_t mqtt_subscription_consume(struct mqtt_session *s, sub_state *u)
     if (mqtt_share_split(filter_of(u), &group, &rest) == MQTT_SHARE_OK)
         return subscribe_share(s, u, group, rest);
     u->source = MQTT_FROM_QUEUE;
-    return consume_other(s, u, bytes_from(filter_of(u), QUEUE_FILTER.n));
+    return consume_other(s, u, bytes_from(filter_of(u), MQTT_QUEUE_FILTER.n));
 }
 
 void mqtt_subscription_resume(struct mqtt_session *s, struct bytes filter, uint8_t options,
                               uint32_t id)
 {
+    if (!mqtt_may_subscribe(s, filter)) {
+        mqtt_log_fault(s, s->s.env->denied);
+        return;
+    }
     sub_state *u = sub_add(s, filter);
 
     take_options(u, options);
@@ -351,6 +359,10 @@ static uint8_t subscribe(struct mqtt_session *s, const struct mqtt_subscription 
 
     if (want->filter.n > MQTT_KEY_MAX_BYTES || share == MQTT_SHARE_BAD)
         return MQTT_TOPIC_FILTER_INVALID;
+    if (!mqtt_may_subscribe(s, want->filter)) {
+        mqtt_log_fault(s, s->s.env->denied);
+        return MQTT_NOT_AUTHORIZED;
+    }
     if (u && u->source == MQTT_FROM_SESSION)
         (void)bind(s, u, false, &why); /* its options are arguments of the binding */
     if (!u)
@@ -359,7 +371,7 @@ static uint8_t subscribe(struct mqtt_session *s, const struct mqtt_subscription 
     u->no_local = want->no_local;
     u->retain_as_published = want->retain_as_published;
     u->id = id;
-    bool other = share == MQTT_SHARE_OK || bytes_starts(want->filter, QUEUE_FILTER);
+    bool other = share == MQTT_SHARE_OK || bytes_starts(want->filter, MQTT_QUEUE_FILTER);
     uint8_t reason = other ? mqtt_subscription_consume(s, u)
                            : subscribe_own(s, u, is_new, want->retain_handling);
     if (reason >= 0x80)

@@ -56,6 +56,7 @@ struct session_env {
     const char *ws_origins; /* pages that may open a WebSocket: a list; "*": any */
     struct log_limit ws_faults;
     uint64_t message_bytes;            /* largest body */
+    char denied[640];                  /* the last refusal of permit.h */
     uint64_t next_session;             /* ids for logs and CONNECTED */
     struct session *touched;           /* sessions called this turn, by next_touched */
     struct stomp_shared *stomp_shared; /* the STOMP adapter's buffers while it has sessions */

@@ -61,6 +61,8 @@ void stomp_gathering_begin(struct stomp_session *s, const struct stomp_frame *f)
     uint64_t blob_id = 0;
 
     s->s.publisher = true;
+    if (!stomp_may_send(s, f))
+        return;
     if (f->content_length > BLOB_MIN_BYTES) {
         blob_id = blob_begin(s, f, f->content_length);
         if (blob_id == 0)

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "broker/session/auth.h"
+#include "broker/session/permit.h"
 
 #define SUPPORTED "1.0,1.1,1.2"
 
@@ -102,6 +103,7 @@ static void welcome(struct stomp_session *s)
 
     s->state = STOMP_READY;
     s->client = core_client_open(env->core, s->vhost_id, &s->s.port);
+    core_client_user(env->core, s->client, bytes_str(s->user));
     put_connected(s);
     stomp_room(s);
     s->last_in_ms = s->last_out_ms = env->now_mono_ms;
@@ -120,6 +122,8 @@ void stomp_auth_done(struct stomp_session *s, bool accepted)
                    log_text(bytes_str(s->user)).s);
     else if (!s->vhost_id)
         stomp_fail(s, NULL, "Bad CONNECT", "The virtual host named by 'host' does not exist");
+    else if (!permit_vhost(s->s.env, bytes_str(s->user), s->vhost_id))
+        stomp_fail(s, NULL, "Bad CONNECT", "%s", s->s.env->denied);
     else
         welcome(s);
 }

@@ -98,6 +98,8 @@ bool stomp_queue_declare(struct stomp_session *s, const struct stomp_frame *f,
         e = core_queue_declare(env->core, s->client, spec, info, &why, env->now_ms);
         spec->passive = false;
     }
+    if (e == ERR_NOT_FOUND && !stomp_may_queue(s, f, PERMISSION_CONFIGURE, spec->name))
+        return false;
     if (e == ERR_NOT_FOUND)
         e = core_queue_declare(env->core, s->client, spec, info, &why, env->now_ms);
     if (e == OK || (e == ERR_LOCKED && f->command == STOMP_CMD_SEND))

@@ -26,6 +26,14 @@ static struct stomp_route *route_of(struct stomp_session *s, const struct stomp_
     return stomp_routes_add(&s->routes, text, &to);
 }
 
+bool stomp_may_send(struct stomp_session *s, const struct stomp_frame *f)
+{
+    (void)stomp_known_collect(f, STOMP_USERS_ON_SEND, &s->shared->known, s->shared->user);
+    const struct stomp_route *route = route_of(s, f);
+
+    return route && stomp_may_exchange(s, f, PERMISSION_WRITE, route->to.exchange, route->to.key);
+}
+
 /* The first SEND of the session to /queue/NAME makes the queue. */
 static bool queue_ready(struct stomp_session *s, const struct stomp_frame *f,
                         struct stomp_route *route, unsigned user_count)
@@ -102,7 +110,8 @@ void stomp_on_send(struct stomp_session *s, const struct stomp_frame *f)
     s->s.publisher = true;
     if (route && (s->gathering || f->body.n > BLOB_MIN_BYTES))
         route->declared = false; /* look again whether it is there */
-    if (!route || !queue_ready(s, f, route, user_count) || !stomp_properties(s, f, user_count, &p))
+    if (!route || !stomp_may_exchange(s, f, PERMISSION_WRITE, route->to.exchange, route->to.key) ||
+        !queue_ready(s, f, route, user_count) || !stomp_properties(s, f, user_count, &p))
         return;
     p.m.exchange = route->to.exchange;
     p.m.routing_key = route->to.key;

@@ -148,6 +148,15 @@ void stomp_room(struct stomp_session *s);
 /* Asks for the receipt that a frame wants, if any. */
 void stomp_receipt(struct stomp_session *s, const struct stomp_frame *f, struct bytes id);
 
+/* ---- stomp_permit.c: false: failed ---- */
+
+bool stomp_may_exchange(struct stomp_session *s, const struct stomp_frame *f, enum permission what,
+                        struct bytes exchange, struct bytes routing_key);
+bool stomp_may_queue(struct stomp_session *s, const struct stomp_frame *f, enum permission what,
+                     struct bytes name);
+/* A SEND whose head is here; its body need not be. */
+bool stomp_may_send(struct stomp_session *s, const struct stomp_frame *f);
+
 /* ---- handlers: each fails the session, or has done all but the receipt ---- */
 
 void stomp_on_connect(struct stomp_session *s, const struct stomp_frame *f);

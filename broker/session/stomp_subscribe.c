@@ -262,13 +262,21 @@ static bool bind(struct stomp_session *s, const struct stomp_frame *f, const str
     return e == OK;
 }
 
+static bool may_bind(struct stomp_session *s, const struct stomp_frame *f, const struct wish *w,
+                     struct bytes queue)
+{
+    return stomp_may_queue(s, f, PERMISSION_WRITE, queue) &&
+           stomp_may_queue(s, f, PERMISSION_READ, queue) &&
+           stomp_may_exchange(s, f, PERMISSION_READ, w->to.exchange, w->to.key);
+}
+
 /* Of a topic or an exchange: a queue of its own, or one that goes by a name. */
 static bool bound_queue(struct stomp_session *s, const struct stomp_frame *f, struct wish *w,
                         unsigned user_count, struct queue_info *info)
 {
     struct bytes given = stomp_known_get(&s->shared->known, STOMP_NAME_x_queue_name);
-    struct queue_spec spec = { .prefix = BYTES("stomp-subscription-"), .auto_delete = true };
-    char name[64];
+    struct queue_spec spec = { .auto_delete = true };
+    char name[CORE_MADE_NAME_BYTES];
 
     if (given.n > QUEUE_NAME_MAX_BYTES) {
         stomp_fail(s, f, "Invalid header", "'x-queue-name' has at most %d bytes",
@@ -280,9 +288,12 @@ static bool bound_queue(struct stomp_session *s, const struct stomp_frame *f, st
     if (given.n == 0 && w->durable)
         spec.name = bytes_of(name, durable_name(w, name, sizeof name));
     w->anonymous = spec.name.n == 0;
+    if (w->anonymous)
+        spec.name = bytes_of(name,
+                             core_queue_name(s->s.env->core, BYTES("stomp-subscription-"), name));
     spec.exclusive = w->anonymous && w->to.kind == STOMP_TO_EXCHANGE;
-    return stomp_queue_spec(s, f, user_count, &spec) && stomp_queue_declare(s, f, &spec, info) &&
-           bind(s, f, w, info->name);
+    return may_bind(s, f, w, spec.name) && stomp_queue_spec(s, f, user_count, &spec) &&
+           stomp_queue_declare(s, f, &spec, info) && bind(s, f, w, info->name);
 }
 
 static bool own_queue(struct stomp_session *s, const struct stomp_frame *f, struct wish *w,
@@ -290,6 +301,8 @@ static bool own_queue(struct stomp_session *s, const struct stomp_frame *f, stru
 {
     struct queue_spec spec = { .name = w->to.key, .durable = true };
 
+    if (!stomp_may_queue(s, f, PERMISSION_READ, w->to.key))
+        return false;
     if (w->to.kind == STOMP_TO_QUEUE)
         return stomp_queue_spec(s, f, user_count, &spec) && stomp_queue_declare(s, f, &spec, info);
     *info = (struct queue_info){ .name = w->to.key };
@@ -365,7 +378,8 @@ void stomp_on_unsubscribe(struct stomp_session *s, const struct stomp_frame *f)
 
     (void)stomp_known_collect(f, 0, k, s->shared->user);
     sub = subscription_of(s, f);
-    if (!sub)
+    if (!sub || (sub->deletable && wants_durable(k) &&
+                 !stomp_may_queue(s, f, PERMISSION_CONFIGURE, sub->queue)))
         return;
     core_cancel(s->s.env->core, s->client, sub->consumer, s->s.env->now_ms);
     stomp_sending_cancel(s, sub->number);
@@ -382,15 +396,18 @@ bool stomp_temp_queue(struct stomp_session *s, const struct stomp_frame *f, stru
 {
     struct session_env *env = s->s.env;
     struct stomp_subscription *sub = stomp_subscription_by_id(s, name);
-    struct queue_spec spec = { .prefix = BYTES("stomp-temp-"),
-                               .exclusive = true,
-                               .auto_delete = true };
+    struct queue_spec spec = { .exclusive = true, .auto_delete = true };
+    char made[CORE_MADE_NAME_BYTES];
     struct wish w = { .text = name, .id = name, .named = true, .ack = STOMP_ACK_AUTO };
     struct queue_info info;
     const char *why = NULL;
     enum err e;
 
     if (!sub) {
+        spec.name = bytes_of(made, core_queue_name(env->core, BYTES("stomp-temp-"), made));
+        if (!stomp_may_queue(s, f, PERMISSION_CONFIGURE, spec.name) ||
+            !stomp_may_queue(s, f, PERMISSION_READ, spec.name))
+            return false;
         e = core_queue_declare(env->core, s->client, &spec, &info, &why, env->now_ms);
         if (e != OK) {
             stomp_fail_err(s, f, name, e, why);

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 build=(gcc:gcc make:make pkg-config:pkg-config libc6-dev libevent-dev libsqlite3-dev libcjson-dev libcrypt-dev
-    libmd-dev libxxhash-dev procps:pgrep)
+    libmd-dev libpcre2-dev libxxhash-dev procps:pgrep)
 test=(check clang:clang clang-format:clang-format libclang-rt-14-dev shellcheck:shellcheck
     codespell:codespell git:git python3 python3-stomp python3-pika python3-kombu
     python3-celery python3-amqp amqp-tools:amqp-publish python3-paho-mqtt

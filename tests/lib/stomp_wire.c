@@ -9,6 +9,7 @@
 #include "proto/amqp.h"
 #include "proto/mqtt.h"
 #include "storage/store.h"
+#include "tests/lib/everybody.h"
 
 struct core_options wire_options(void)
 {
@@ -59,6 +60,7 @@ void wire_open(struct stomp_wire *r, const struct core_options *o)
         .message_bytes = options.message_bytes,
     };
     core_recovered(r->core, r->env.now_ms);
+    everything_for(r->core, "guest", "/");
     mqtt_recovered(&r->env);
     wire_settle(r);
 }

@@ -185,6 +185,21 @@ static void define(struct script *s, struct commit *c)
     o->flag = id % 2;
 }
 
+static void permit(struct script *s, struct commit *c)
+{
+    uint64_t vhost = 1 + rnd(s, 3);
+    struct bytes user = name_of(c, "user", rnd(s, 4)), other = name_of(c, "other", s->number);
+
+    if (rnd(s, 2))
+        commit_op(c, OP_PERMISSION_PUT)->permission = (struct def_permission){
+            vhost, user, other, { NULL, 0 }, BYTES(".*")
+        };
+    else
+        commit_op(c, OP_TOPIC_PERMISSION_PUT)->topic_permission = (struct def_topic_permission){
+            vhost, user, name_of(c, "exchange", rnd(s, 2)), other, { NULL, 0 }
+        };
+}
+
 static void note(struct script *s, struct commit *c)
 {
     uint64_t id = 1 + rnd(s, 9);
@@ -231,6 +246,8 @@ struct commit *script_commit(struct script *s)
         define(s, c);
     if (rnd(s, 3) == 0)
         note(s, c);
+    if (rnd(s, 4) == 0)
+        permit(s, c);
     if (rnd(s, 3) == 0)
         retain(s, c);
     return c;
@@ -329,6 +346,30 @@ static void on_binding(void *arg, const struct def_binding *b)
             ull(b->exchange_id), b->to_exchange, ull(b->target_id));
     dump_text(d->out, b->routing_key);
     dump_text(d->out, b->arguments);
+    buf_str(d->out, "\n");
+}
+
+static void on_permission(void *arg, const struct def_permission *p)
+{
+    struct dump *d = arg;
+
+    buf_fmt(d->out, "permission %llu", ull(p->vhost_id));
+    dump_text(d->out, p->user);
+    dump_text(d->out, p->configure);
+    dump_text(d->out, p->write);
+    dump_text(d->out, p->read);
+    buf_str(d->out, "\n");
+}
+
+static void on_topic_permission(void *arg, const struct def_topic_permission *p)
+{
+    struct dump *d = arg;
+
+    buf_fmt(d->out, "topic %llu", ull(p->vhost_id));
+    dump_text(d->out, p->user);
+    dump_text(d->out, p->exchange);
+    dump_text(d->out, p->write);
+    dump_text(d->out, p->read);
     buf_str(d->out, "\n");
 }
 
@@ -451,7 +492,7 @@ static void dump_blob(const struct engine_ops *ops, struct engine *e, uint64_t i
     buf_fini(&part);
 }
 
-/* Users and retained messages come in an order of the engine's own: hashes of such
+/* Users, permissions and retained messages come in an order of the engine's own: hashes of such
  * lines are summed. */
 static uint64_t take_lines(struct buf *out, const char *prefix)
 {
@@ -482,6 +523,8 @@ enum err store_dump(const struct engine_ops *ops, struct engine *e, struct buf *
         .queue = on_queue,
         .binding = on_binding,
         .user = on_user,
+        .permission = on_permission,
+        .topic_permission = on_topic_permission,
         .note = on_note,
         .retained = on_retained,
         .blob = on_blob,
@@ -493,9 +536,12 @@ enum err store_dump(const struct engine_ops *ops, struct engine *e, struct buf *
     enum err err = ops->recover(e, &sink, &d);
 
     uint64_t users = take_lines(out, "user "), retained = take_lines(out, "retained ");
+    uint64_t permissions = take_lines(out, "permission "), topics = take_lines(out, "topic ");
     buf_fmt(out, "users %llx\n", ull(users));
     if (retained)
         buf_fmt(out, "retained %llx\n", ull(retained));
+    if (permissions || topics)
+        buf_fmt(out, "permissions %llx %llx\n", ull(permissions), ull(topics));
     for (size_t i = 0; i < d.batches; i++)
         dump_batch(ops, e, d.batch[i], out);
     for (size_t i = 0; i < d.blobs; i++)

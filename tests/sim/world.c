@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "proto/amqp.h"
 #include "tests/lib/core_rig.h"
+#include "tests/lib/everybody.h"
 #include "tests/sim/trace.h"
 
 enum { SOCKET_BYTES = 20000 };
@@ -117,6 +118,7 @@ static void start(struct world *w)
     CHECK(engine_mem.recover(w->engine, &core_recover_sink, core) == OK);
     core_recovered(core, w->now_ms);
     if (w->boot == 0) {
+        everything_for(core, "guest", "/");
         client_id id = core_client_open(core, core_vhost_find(core, BYTES("/")), &owner);
 
         for (int i = 0; i < QUEUES; i++)

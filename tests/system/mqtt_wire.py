@@ -37,17 +37,24 @@ def _packet(kind, flags, body):
     return bytes([KINDS.index(kind) << 4 | flags]) + _varint(len(body)) + body
 
 
-def connect(level, client_id, clean=False):
-    """Without clean, of a session that stays."""
+def connect(level, client_id, clean=False, user=None, password=None, will=None):
+    """Without clean, of a session that stays.  will: its topic."""
     expiry = b"\x05\x11\xff\xff\xff\xff" if not clean else b"\0"
-    return _packet("CONNECT", 0, _text("MQTT") + bytes([level, 2 * clean, 0, 0]) +
-                   (expiry if level == 5 else b"") + _text(client_id))
+    flags = 2 * clean | 4 * (will is not None) | 0xc0 * (user is not None)
+    out = _text("MQTT") + bytes([level, flags, 0, 0]) + (expiry if level == 5 else b"")
+    out += _text(client_id)
+    if will is not None:
+        out += b"\0" * (level == 5) + _text(will) + _text("gone")
+    if user is not None:
+        out += _text(user) + _text(password)
+    return _packet("CONNECT", 0, out)
 
 
-def publish(level, topic, payload, qos, packet_id, dup=False, retain=False):
-    """QoS 1 or 2."""
+def publish(level, topic, payload, qos, packet_id=0, dup=False, retain=False):
+    """Of QoS 0 without a packet_id."""
     return _packet("PUBLISH", dup << 3 | qos << 1 | retain,
-                   _text(topic) + struct.pack("!H", packet_id) + b"\0" * (level == 5) + payload)
+                   _text(topic) + (struct.pack("!H", packet_id) if qos else b"") +
+                   b"\0" * (level == 5) + payload)
 
 
 def ack(kind, packet_id):

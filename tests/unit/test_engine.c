@@ -433,7 +433,7 @@ START_TEST(a_newer_schema_is_refused_and_left_alone)
     sql("PRAGMA user_version=9999");
     ck_assert_int_eq(open_sqlite(NULL), ERR_VERSION);
     ck_assert_ptr_null(engine);
-    sql("PRAGMA user_version=2");
+    sql("PRAGMA user_version=3");
     ck_assert_int_eq(open_sqlite(NULL), OK);
 }
 END_TEST

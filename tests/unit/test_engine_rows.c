@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Notes and retained messages in each engine (_i), and files of an older version. */
+/* Notes, permissions and retained messages in each engine (_i), and files of an older version. */
 #include <check.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -262,7 +262,8 @@ static void make_version_1(void)
     o->count = 4;
     apply(c);
     ops->close(&engine);
-    sql("DROP TABLE note; DROP TABLE retained; PRAGMA user_version=1");
+    sql("DROP TABLE note; DROP TABLE retained; DROP TABLE permission; DROP TABLE topic_permission;"
+        "PRAGMA user_version=1");
 }
 
 START_TEST(a_file_of_version_1_is_brought_up_and_keeps_what_it_holds)
@@ -280,7 +281,129 @@ START_TEST(a_file_of_version_1_is_brought_up_and_keeps_what_it_holds)
     ck_assert(dump_has("note 3 "));
     ck_assert(dump_has("retained "));
     ops->close(&engine);
-    ck_assert_int_eq(sql_number("PRAGMA user_version"), 2);
+    ck_assert_int_eq(sql_number("PRAGMA user_version"), 3);
+}
+END_TEST
+
+/* What recovery said of permissions, a line each. */
+static struct buf permissions;
+
+static void on_vhost(void *arg, const struct def_vhost *v)
+{
+    (void)arg;
+    (void)v;
+}
+
+static void on_user(void *arg, const struct def_user *u)
+{
+    (void)arg;
+    (void)u;
+}
+
+static void on_permission(void *arg, const struct def_permission *p)
+{
+    (void)arg;
+    buf_fmt(&permissions, "%d %.*s %.*s %.*s %.*s\n", (int)p->vhost_id, BYTES_FMT(p->user),
+            BYTES_FMT(p->configure), BYTES_FMT(p->write), BYTES_FMT(p->read));
+}
+
+static void on_topic_permission(void *arg, const struct def_topic_permission *p)
+{
+    (void)arg;
+    buf_fmt(&permissions, "%d %.*s %.*s %.*s %.*s\n", (int)p->vhost_id, BYTES_FMT(p->user),
+            BYTES_FMT(p->exchange), BYTES_FMT(p->write), BYTES_FMT(p->read));
+}
+
+static const char *recover_permissions(void)
+{
+    static const struct recover_sink sink = { .boot = on_boot,
+                                              .vhost = on_vhost,
+                                              .user = on_user,
+                                              .permission = on_permission,
+                                              .topic_permission = on_topic_permission };
+
+    permissions.n = 0;
+    ck_assert_int_eq(ops->recover(engine, &sink, NULL), OK);
+    buf_u8(&permissions, 0);
+    return (const char *)permissions.p;
+}
+
+static void put_permission(uint64_t vhost, struct bytes user, struct bytes write)
+{
+    struct commit *c = begin();
+
+    commit_op(c, OP_PERMISSION_PUT)->permission = (struct def_permission){
+        vhost, user, { NULL, 0 }, write, BYTES(".*")
+    };
+    apply(c);
+}
+
+static void put_topic(uint64_t vhost, struct bytes user, struct bytes exchange, struct bytes write)
+{
+    struct commit *c = begin();
+
+    commit_op(c, OP_TOPIC_PERMISSION_PUT)->topic_permission = (struct def_topic_permission){
+        vhost, user, exchange, write, { NULL, 0 }
+    };
+    apply(c);
+}
+
+START_TEST(users_of_version_2_may_do_everything_as_before)
+{
+    ck_assert_int_eq(open_sqlite(), OK);
+    struct commit *c = begin();
+    commit_op(c, OP_VHOST_PUT)->vhost = (struct def_vhost){ 1, BYTES("/") };
+    commit_op(c, OP_VHOST_PUT)->vhost = (struct def_vhost){ 7, BYTES("other") };
+    commit_op(c, OP_USER_PUT)->user = (struct def_user){ BYTES("ann"), BYTES("$y$"), BYTES("") };
+    commit_op(c, OP_USER_PUT)->user = (struct def_user){ BYTES("bob"), BYTES("$y$"), BYTES("") };
+    apply(c);
+    ops->close(&engine);
+    sql("DROP TABLE permission; DROP TABLE topic_permission; PRAGMA user_version=2");
+    ck_assert_int_eq(open_sqlite(), OK);
+    ck_assert_str_eq(recover_permissions(), "1 ann .* .* .*\n1 bob .* .* .*\n"
+                                            "7 ann .* .* .*\n7 bob .* .* .*\n");
+    buf_fini(&permissions);
+}
+END_TEST
+
+START_TEST(permissions_come_back_and_are_replaced)
+{
+    static const char *const there[] = { "1 ann  d .*\n", "2 ann  b .*\n", "1 bob  c .*\n",
+                                         "1 ann x g \n", "1 ann y f \n" };
+    size_t bytes = 0;
+
+    open_engine(_i);
+    put_permission(1, BYTES("ann"), BYTES("a"));
+    put_permission(2, BYTES("ann"), BYTES("b"));
+    put_permission(1, BYTES("bob"), BYTES("c"));
+    put_permission(1, BYTES("ann"), BYTES("d"));
+    put_topic(1, BYTES("ann"), BYTES("x"), BYTES("e"));
+    put_topic(1, BYTES("ann"), BYTES("y"), BYTES("f"));
+    put_topic(1, BYTES("ann"), BYTES("x"), BYTES("g"));
+    reopen();
+    const char *said = recover_permissions();
+    for (size_t i = 0; i < sizeof there / sizeof *there; i++) {
+        ck_assert_msg(strstr(said, there[i]), "%s in %s", there[i], said);
+        bytes += strlen(there[i]);
+    }
+    ck_assert_uint_eq(strlen(said), bytes);
+    buf_fini(&permissions);
+}
+END_TEST
+
+START_TEST(a_damaged_permission_stops_the_start)
+{
+    static const char *const harm[] = { "UPDATE permission SET read='b'",
+                                        "UPDATE topic_permission SET read='b'" };
+
+    open_engine(SQLITE);
+    put_permission(1, BYTES("ann"), BYTES("a"));
+    put_topic(1, BYTES("ann"), BYTES("x"), BYTES("e"));
+    ops->close(&engine);
+    sql(harm[_i]);
+    open_engine(SQLITE);
+    text.n = 0;
+    ck_assert_int_eq(store_dump(ops, engine, &text), ERR_CORRUPT);
 }
 END_TEST
 
@@ -322,6 +445,8 @@ START_TEST(a_table_that_lost_its_rows_stops_the_start)
     static const char *const roots[] = {
         "SELECT rootpage FROM sqlite_schema WHERE name='note'",
         "SELECT rootpage FROM sqlite_schema WHERE name='retained'",
+        "SELECT rootpage FROM sqlite_schema WHERE name='permission'",
+        "SELECT rootpage FROM sqlite_schema WHERE name='topic_permission'",
     };
     static const uint8_t none[2] = { 0, 0 };
     char path[256];
@@ -329,6 +454,8 @@ START_TEST(a_table_that_lost_its_rows_stops_the_start)
     open_engine(SQLITE);
     put_note(3, BYTES("note"));
     put_retained(1, BYTES("a"), BYTES("body"));
+    put_permission(1, BYTES("ann"), BYTES("a"));
+    put_topic(1, BYTES("ann"), BYTES("x"), BYTES("e"));
     ops->close(&engine);
     int64_t page = sql_number(roots[_i]);
     (void)snprintf(path, sizeof path, "%s/lodge.db", dir);
@@ -353,14 +480,17 @@ Suite *engine_rows_suite(void)
     tcase_add_checked_fixture(t, start, stop);
     tcase_add_loop_test(t, a_note_comes_back_and_goes, 0, ENGINES);
     tcase_add_loop_test(t, a_retained_message_comes_back_byte_for_byte_and_goes, 0, ENGINES);
+    tcase_add_loop_test(t, permissions_come_back_and_are_replaced, 0, ENGINES);
     tcase_add_loop_test(t, the_empty_key_and_a_large_body_come_back, 0, ENGINES);
     suite_add_tcase(s, t);
 
     tcase_add_checked_fixture(q, start, stop);
     tcase_add_test(q, a_file_of_version_1_is_brought_up_and_keeps_what_it_holds);
+    tcase_add_test(q, users_of_version_2_may_do_everything_as_before);
+    tcase_add_loop_test(q, a_damaged_permission_stops_the_start, 0, 2);
     tcase_add_test(q, a_damaged_retained_message_is_kept_and_not_given);
     tcase_add_test(q, a_damaged_note_stops_the_start);
-    tcase_add_loop_test(q, a_table_that_lost_its_rows_stops_the_start, 0, 2);
+    tcase_add_loop_test(q, a_table_that_lost_its_rows_stops_the_start, 0, 4);
     suite_add_tcase(s, q);
     return s;
 }

@@ -82,9 +82,10 @@ static bool is_loopback_name(struct bytes name)
 }
 
 /* Any page that a browser shows could speak to a broker on this machine, or in this network,
- * in the name of whoever looks at it: a page must come from the host that it speaks to, from
- * this machine, or from an origin that is named in the settings.  What is no browser says
- * no Origin. */
+ * in the name of whoever looks at it: a page must come from this machine, from the host that it
+ * speaks to, or from an origin that is named in the settings.  Over loopback the host is no
+ * proof: its name may be one of the page's that was pointed here (DNS rebinding).  What is no
+ * browser says no Origin. */
 static bool origin_allowed(const struct session *s, const struct ws_request *r)
 {
     struct bytes listed = bytes_str(s->env->ws_origins), name;
@@ -98,7 +99,7 @@ static bool origin_allowed(const struct session *s, const struct ws_request *r)
     if (!host)
         return false;
     name = host_name(bytes_from(r->origin, (size_t)(host - r->origin.p) + 3));
-    return is_loopback_name(name) || bytes_eq(name, host_name(r->host));
+    return is_loopback_name(name) || (!s->loopback && bytes_eq(name, host_name(r->host)));
 }
 
 /* ---- which protocol? ---- */

@@ -31,12 +31,17 @@ PORT, ANY = free_port(), free_port()
 DAEMON = Lodged("--ws", f"127.0.0.1:{PORT}", "--any", f"127.0.0.1:{ANY}", "--set", "ws.origins=https://a.example")
 
 
+def connected(port):
+    """It opens after STOMP's, which the start of a daemon waits for."""
+    with contextlib.suppress(ConnectionRefusedError):
+        return socket.create_connection(("127.0.0.1", port), PATIENCE)
+
+
 class Raw:
     """A WebSocket whose every byte is ours."""
 
     def __init__(self, port=None):
-        self.s = socket.create_connection(("127.0.0.1", port or PORT), PATIENCE)
-        self.s.settimeout(PATIENCE)
+        self.s = wait_for("the port", lambda: connected(port or PORT))
         self.data = b""
 
     def __enter__(self):
@@ -45,9 +50,10 @@ class Raw:
     def __exit__(self, *_):
         self.s.close()
 
-    def ask(self, protocols="mqtt", path="/mqtt", first="GET", more="", upgrade="websocket"):
+    def ask(self, protocols="mqtt", path="/mqtt", first="GET", more="", upgrade="websocket",
+            host="localhost"):
         """Sends the request; returns the status and the head of the answer."""
-        lines = [f"{first} {path} HTTP/1.1", "Host: localhost", f"Upgrade: {upgrade}",
+        lines = [f"{first} {path} HTTP/1.1", f"Host: {host}", f"Upgrade: {upgrade}",
                  "Connection: Upgrade", f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13"]
         if protocols:
             lines.append(f"Sec-WebSocket-Protocol: {protocols}")
@@ -162,6 +168,8 @@ def _():
                            ("http://localhost.b.example", 403), ("null", 403)):
         with Raw() as w:
             equal(w.ask(more=f"Origin: {origin}\r\n")[0], wanted, origin)
+    with Raw() as w:  # a name that was pointed here
+        equal(w.ask(host="b.example:15675", more="Origin: http://b.example:15675\r\n")[0], 403)
 
 
 @case("who does not finish the request has the time to log in, no more")

@@ -181,7 +181,8 @@ static bool put_text(const struct setting *d, struct setting_text *to, struct by
         if (value.p[i] < ' ' || value.p[i] == 0x7f)
             return fault(why, value, kind_of(SETTING_TEXT));
     memset(to, 0, sizeof *to);
-    memcpy(to->s, value.p, value.n);
+    if (value.n)
+        memcpy(to->s, value.p, value.n);
     return true;
 }
 

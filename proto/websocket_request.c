@@ -145,7 +145,7 @@ static enum decode take_first_line(struct bytes line, struct ws_request *out, in
 static enum decode check(const struct seen *seen, const struct ws_request *r, int *status,
                          const char **why)
 {
-    if (seen->hosts != 1)
+    if (seen->hosts != 1 || r->host.n == 0)
         return refuse(status, 400, why, "Host is missing, or there are several");
     if (!seen->upgrade || !seen->connection)
         return refuse(status, 426, why, "this address is for WebSocket alone");

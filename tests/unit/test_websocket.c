@@ -205,6 +205,7 @@ static const struct {
     { "GET  HTTP/1.1\r\n" HOST ASK KEY VERSION "\r\n", 400 },
     { "GET\r\n\r\n", 400 },
     { START ASK KEY VERSION "\r\n", 400 },
+    { START "Host:\r\n" ASK KEY VERSION "\r\n", 400 },
     { START HOST HOST ASK KEY VERSION "\r\n", 400 },
     { START HOST KEY VERSION "\r\n", 426 },
     { START HOST "Upgrade: websocket\r\n" KEY VERSION "\r\n", 426 },
